@@ -1,0 +1,56 @@
+# Plain `make` lists the verbs. Each sets up what it needs first, which takes no time when nothing has changed.
+# PYTHON=/path/to/python chooses the Python that .venv is made with; ARGS="..." goes to pytest, the benchmarks or uv.
+
+BIN := .venv/bin
+LOCK := $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --universal --python-version 3.11 \
+	--custom-compile-command "make lock"
+
+unexport PYTHONPATH PYTHONHOME  # what .venv holds, and nothing else
+
+.PHONY: help setup setup-dev demo lint fmt types test test-fast test-full bench lock clean
+
+help:
+	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | while IFS='|' read -r verb says; do \
+		printf 'make %-10s %s\n' "$$verb" "$$says"; done
+
+setup: ## make .venv, or bring it up to date: all that the fleet needs to run
+	@PYTHON='$(PYTHON)' scripts/setup.sh fleet
+
+setup-dev:
+	@PYTHON='$(PYTHON)' scripts/setup.sh dev
+
+demo: setup ## run the fleet here and read a real document with it
+	@./quire demo
+
+lint: setup-dev ## style, layers, and whether the requirements fit pyproject.toml
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/python scripts/check_requirements.py
+
+fmt: setup-dev ## format the code and mend what ruff can mend
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+types: setup-dev ## mypy
+	$(BIN)/mypy
+
+test: setup-dev ## every test but the slow ones
+	$(BIN)/pytest tests -m "not slow" $(ARGS)
+
+test-fast: setup-dev ## the unit tests: seconds
+	$(BIN)/pytest tests/unit -q $(ARGS)
+
+test-full: setup-dev ## every test
+	$(BIN)/pytest tests $(ARGS)
+
+bench: setup-dev ## the benchmarks
+	$(BIN)/python -m benchmarks $(ARGS)
+
+lock: setup-dev ## pin the requirements anew after a change in pyproject.toml (ARGS=--upgrade for newer versions)
+	$(LOCK) $(ARGS) pyproject.toml -o requirements/fleet.txt
+	$(LOCK) $(ARGS) --group dev -c requirements/fleet.txt -o requirements/dev.txt
+
+clean: ## remove .venv and every cache; documents and results stay
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

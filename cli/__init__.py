@@ -1,0 +1,1 @@
+"""The command: `./quire up | demo | submit | job | cancel | stats`. It starts the services, and never imports them."""

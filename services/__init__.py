@@ -1,0 +1,1 @@
+"""The fleet: one sub-package a process, started with `python -m services.<name>`. Siblings never import each other."""

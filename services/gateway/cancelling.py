@@ -1,0 +1,40 @@
+"""POST /cancel-job/{job_id}."""
+
+from __future__ import annotations
+
+from services.gateway import api, names
+from services.gateway.configuration import GatewaySettings
+from shared.ledger import Cancelled
+from shared.service import App
+
+
+async def cancel(text: str, app: App[GatewaySettings]) -> api.Cancellation:
+    """End the job, and let every worker know. Raises Problem (404) for a job that is not known.
+
+    A repeat announces again: the first answer may have been lost between the two steps.
+    """
+    ref = names.known_ref(text)
+    cancelled = await app.ledger.cancel(ref)
+    if cancelled is None:
+        raise names.unknown_job(text)
+    if cancelled.status == "cancelled":
+        await app.control.announce(app.redis, "cancel", ref, cancelled.run)
+    return told(names.job_id(text, None), cancelled)
+
+
+def told(job_id: str, cancelled: Cancelled) -> api.Cancellation:
+    """The answer. Pure."""
+    pages, batches = cancelled.stopped_pages, cancelled.stopped_batches
+    if cancelled.now:
+        message = f"Cancelled: {pages:,} pages will not be read. What was read is at /documents/{job_id}."
+    elif cancelled.status == "cancelled":
+        message = "The job had been cancelled before."
+    else:
+        message = f"The job had ended before: it is {cancelled.status}."
+    return api.Cancellation(
+        job_id=job_id,
+        status=cancelled.status,
+        cancelled=cancelled.status == "cancelled",
+        stopped=api.Stopped(pages=pages, batches=batches),
+        message=message,
+    )

@@ -1,0 +1,88 @@
+"""GET /health: workers and dependencies, with a sentence for each that ails."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+
+from obstore.exceptions import BaseError
+from redis.exceptions import RedisError
+
+from services.gateway import api
+from services.gateway.configuration import GatewaySettings
+from shared import blobs as keys
+from shared import bus, fleet
+from shared.blobs import Blobs
+from shared.events import FACTS
+from shared.fleet import LimitStats
+from shared.service import App
+
+PIPELINE = tuple(dict.fromkeys(fact.group for fact in FACTS))
+"""Services without which no document gets anywhere."""
+
+
+async def blob_ailments(blobs: Blobs) -> list[str]:
+    """A sentence if the blob store can't be written and emptied again."""
+    key = keys.upload(f"probe-{uuid.uuid4().hex}", "probe")
+    try:
+        await blobs.put(key, b"probe")
+        await blobs.delete([key])
+    except (OSError, BaseError) as error:
+        return [f"The blob store cannot be written: {error}"]
+    return []
+
+
+async def health(app: App[GatewaySettings]) -> api.Health:
+    """Ask everything once."""
+    blobs = await blob_ailments(app.blobs)
+    redis = await bus.ailments(app.redis)
+    if redis:
+        return verdict(redis=redis, blobs=blobs, warnings=[], workers={}, models=[])
+    try:
+        return verdict(
+            redis=[],
+            blobs=blobs,
+            warnings=await bus.warnings(app.redis),
+            workers={service.service: service.workers for service in await fleet.services(app.redis)},
+            models=await fleet.limits(app.redis, app.settings.models),
+        )
+    except RedisError as error:
+        return verdict(redis=[f"Redis fails: {error}"], blobs=blobs, warnings=[], workers={}, models=[])
+
+
+def verdict(
+    *,
+    redis: Sequence[str],
+    blobs: Sequence[str],
+    warnings: Sequence[str],
+    workers: Mapping[str, int],
+    models: Sequence[LimitStats],
+) -> api.Health:
+    """What it all means. Pure. Unhealthy: nothing can be accepted; degraded: it can, and something ails."""
+    missing = [] if redis else [service for service in PIPELINE if not workers.get(service)]
+    ailing = [model for model in models if model.state in ("paused", "down", "stopped")]
+    problems = [
+        *redis,
+        *blobs,
+        *(f"No {service} is alive: documents wait there until one is started." for service in missing),
+        *(f"The model {model.model} is {model.state}: {model.why or 'no reason is known'}" for model in ailing),
+        *warnings,
+    ]
+    return api.Health(
+        status="unhealthy" if redis or blobs else "degraded" if problems else "healthy",
+        workers={**({} if redis else dict.fromkeys(PIPELINE, 0)), **workers},
+        dependencies=api.Dependencies(
+            redis="down" if redis else "up",
+            blobs="down" if blobs else "up",
+            model=_worst([model.state for model in models]),
+        ),
+        problems=problems,
+    )
+
+
+def _worst(states: Sequence[str]) -> api.ModelState:
+    """Of all models in use; `unknown` where none was asked lately."""
+    for state in ("stopped", "down", "paused"):
+        if state in states:
+            return state
+    return "up" if "open" in states else "unknown"

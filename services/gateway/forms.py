@@ -1,0 +1,84 @@
+"""POST /documents: options in the query, and the multipart form with the field `file`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import partial
+
+from aiohttp import BodyPartReader, MultipartReader, web
+
+from services.gateway import body, ingest
+from services.gateway.body import Body
+from services.gateway.ingest import Taken
+from services.gateway.problems import Problem
+from services.gateway.uploads import Upload
+
+OPTIONS = ("job_id", "user_id")
+OPTION_BYTES = 10_000
+"""The longest option in a form."""
+
+
+def options(query: Mapping[str, str]) -> dict[str, str]:
+    """The options of a query. Raises Problem for one that is not known: it might be a limit that would not be kept."""
+    _check_names(query)
+    return dict(query)
+
+
+async def receive(
+    request: web.Request, upload: Upload, *, limit_bytes: int, stall_s: float
+) -> tuple[Taken, dict[str, str]]:
+    """Store the form's file; answers it and the options beside it, which may come before or after. Raises Problem."""
+    body.check_length(request, limit_bytes=limit_bytes)
+    taken: Taken | None = None
+    fields: dict[str, str] = {}
+    try:
+        reader = await request.multipart()
+        while (part := await _next(reader, stall_s)) is not None:
+            name = part.name or ""
+            if name == "file":
+                if taken is not None:
+                    raise Problem("bad-form", "The form holds two fields named file: send one document a request.")
+                taken = await ingest.pdf(Body(partial(_read, part), limit_bytes=limit_bytes, stall_s=stall_s), upload)
+            else:
+                _check_names([name])
+                if name in fields:
+                    raise Problem("bad-form", f"The form holds two fields named {name}: send it once.")
+                fields[name] = await _text(part, name, stall_s)
+    except ValueError as error:
+        raise Problem("bad-form", f"The form cannot be read: {error}.") from error
+    if taken is None:
+        raise Problem("bad-form", "The form has no field named file: send the PDF in it.")
+    return taken, fields
+
+
+async def _next(reader: MultipartReader, stall_s: float) -> BodyPartReader | None:
+    async with body.arriving(stall_s, 0):
+        part = await reader.next()
+    if isinstance(part, MultipartReader):
+        raise Problem("bad-form", "The form holds another form: send the PDF as the field file.")
+    return part
+
+
+async def _read(part: BodyPartReader) -> bytes:
+    """Some bytes of the part, b"" at its end (a chunk may be empty before)."""
+    while not part.at_eof():
+        if chunk := await part.read_chunk(body.PIECE_BYTES):
+            return bytes(chunk)
+    return b""
+
+
+async def _text(part: BodyPartReader, name: str, stall_s: float) -> str:
+    value = b""
+    while len(value) <= OPTION_BYTES:
+        async with body.arriving(stall_s, len(value)):
+            chunk = await _read(part)
+        if not chunk:
+            return value.decode()  # a UnicodeDecodeError is a ValueError: told as such
+        value += chunk
+    raise Problem("invalid-field", f"{name} has more than {OPTION_BYTES:,} bytes.", limit_bytes=OPTION_BYTES)
+
+
+def _check_names(names: Iterable[str]) -> None:
+    for name in names:
+        if name not in OPTIONS:
+            raise Problem("unknown-option", f"{name[:80]!r} is not known here: the options are {', '.join(OPTIONS)}.")

@@ -1,0 +1,68 @@
+"""Turns every error into problem details; what went wrong inside stays in the log."""
+
+from __future__ import annotations
+
+import logging
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+from redis.exceptions import RedisError
+
+from services.gateway.problems import Problem
+
+log = logging.getLogger(__name__)
+
+REDIS_BACK_S = 2  # a restart of a server with an append-only file, mostly
+
+
+@web.middleware
+async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """An answer that has begun can't become a problem any more: its connection breaks, so that nobody takes it for whole."""
+    try:
+        return await handler(request)
+    except Problem as problem:
+        if _begun(request):
+            raise
+        return _answer(problem)
+    except RedisError as error:
+        log.error("Redis failed: %s", error, extra={"action": "redis_error", "path": request.path})  # noqa: TRY400 - a sentence is enough
+        if _begun(request):
+            raise
+        return _answer(
+            Problem(
+                "redis-unavailable",
+                "The job store cannot be asked now: send the request again.",
+                retry_after_s=REDIS_BACK_S,
+            )
+        )
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        return _answer(_translated(request, error))
+
+
+def _begun(request: web.Request) -> bool:
+    return request.writer.output_size > 0
+
+
+def _translated(request: web.Request, error: web.HTTPException) -> Problem:
+    """aiohttp's own refusals."""
+    if isinstance(error, web.HTTPNotFound):
+        return Problem("unknown-route", f"There is nothing at {request.path[:200]!r}: see the list of addresses.")
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        allowed = ", ".join(sorted(error.allowed_methods))
+        return Problem(
+            "wrong-method",
+            f"{request.method} is not for {request.path[:200]!r}: use {allowed}.",
+            headers={"Allow": allowed},
+        )
+    return Problem("refused", f"The request was refused: {error.reason}.", status=error.status)
+
+
+def _answer(problem: Problem) -> web.Response:
+    return web.Response(
+        status=problem.status,
+        body=problem.body(),
+        headers=problem.headers,
+        content_type="application/problem+json",
+    )

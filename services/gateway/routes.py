@@ -1,0 +1,104 @@
+"""The HTTP API: what is asked where. Each handler is a few lines on top of a file that knows the matter."""
+
+from __future__ import annotations
+
+import time
+from contextlib import aclosing
+
+import msgspec
+from aiohttp import web
+
+from services.gateway import cancelling, checkup, documents, names, pace, status, submissions
+from services.gateway.configuration import GatewaySettings
+from services.gateway.middleware import problems
+from services.gateway import api
+from shared import fleet, health
+from shared.records import Job
+from shared.service import App
+
+MARKDOWN = "text/markdown"
+
+
+def application(app: App[GatewaySettings]) -> web.Application:
+    """The whole API, on top of the fleet's own routes."""
+
+    async def ready() -> list[str]:
+        return [*await app.ailments(), *await checkup.blob_ailments(app.blobs)]
+
+    web_app = web.Application(middlewares=[problems])
+    web_app.add_routes([*health.routes(ready), *routes(app)])
+    return web_app
+
+
+def routes(app: App[GatewaySettings]) -> list[web.RouteDef]:
+    """What clients ask for."""
+    paces = pace.Pace()
+
+    async def job_of(text: str) -> Job:
+        job = await app.jobs.get(names.known_ref(text))
+        if job is None:
+            raise names.unknown_job(text)
+        return job
+
+    async def post_images(request: web.Request) -> web.Response:
+        return await submissions.submit_images(request, app)
+
+    async def post_document(request: web.Request) -> web.Response:
+        return await submissions.submit_document(request, app)
+
+    async def get_status(request: web.Request) -> web.Response:
+        job = await job_of(request.match_info["job_id"])
+        now_ms = int(time.time() * 1000)
+        return _json(
+            status.answer(
+                job,
+                await app.jobs.gaps(job) if job.failed else [],
+                seconds_left=pace.seconds_left(job, paces.pages_per_s(job, now_ms=now_ms)),
+                now_ms=now_ms,
+            )
+        )
+
+    async def post_cancel(request: web.Request) -> web.Response:
+        return _json(await cancelling.cancel(request.match_info["job_id"], app))
+
+    async def get_stats(_: web.Request) -> web.Response:
+        return _json(
+            api.BatchStats(
+                streams=await fleet.streams(app.redis),
+                services=await fleet.services(app.redis),
+                pages_per_second=round(await fleet.speed(app.redis), 2),
+                models=await fleet.limits(app.redis, app.settings.models),
+                jobs=await fleet.jobs_by_status(app.redis),
+            )
+        )
+
+    async def get_health(_: web.Request) -> web.Response:
+        answer = await checkup.health(app)
+        return _json(answer, status=503 if answer.status == "unhealthy" else 200)
+
+    async def get_document(request: web.Request) -> web.StreamResponse:
+        job = await job_of(request.match_info["job_id"])
+        headers = {"Vary": "Accept"}
+        if MARKDOWN in request.headers.get("Accept", ""):
+            text = await documents.as_markdown(job, app.jobs, app.blobs.get)
+            return web.Response(text=text, content_type=MARKDOWN, headers=headers)
+        response = web.StreamResponse(headers={**headers, "Content-Type": "application/json"})
+        await response.prepare(request)
+        async with aclosing(documents.as_json(job, app.jobs, app.blobs.get)) as pieces:
+            async for piece in pieces:
+                await response.write(piece)
+        return response
+
+    return [
+        web.post("/process-large-document", post_images),
+        web.get("/batch-status/{job_id}", get_status),
+        web.get("/batch-stats", get_stats),
+        web.post("/cancel-job/{job_id}", post_cancel),
+        web.get("/health", get_health),
+        web.post("/documents", post_document),
+        web.get("/documents/{job_id}", get_document),
+    ]
+
+
+def _json(answer: msgspec.Struct, *, status: int = 200) -> web.Response:
+    return web.Response(body=msgspec.json.encode(answer), status=status, content_type="application/json")

@@ -1,0 +1,163 @@
+"""POST /process-large-document and POST /documents: upload -> blobs -> ledger, then 202.
+
+Promise: what was answered with 202 is on disk, document and job; what was refused leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+
+import msgspec
+from aiohttp import web
+from redis.exceptions import RedisError
+
+from services.gateway import api, body, forms, ingest, names, pace, uploads
+from services.gateway.configuration import GatewaySettings
+from services.gateway.ingest import Taken
+from services.gateway.problems import Problem
+from services.gateway.uploads import Upload
+from shared import fleet
+from shared.events import PageRequested
+from shared.records import TERMINAL
+from shared.ledger import Submission
+from shared.service import App
+
+PLAN_WAIT_S = 2.0
+"""A PDF's pages are counted by a splitter, mostly within a tenth of a second: its answer waits so long for real numbers."""
+PLAN_LOOK_S = 0.05
+"""How often to look."""
+
+
+class Fleet(msgspec.Struct, frozen=True, kw_only=True):
+    """What the fleet can do now."""
+
+    pages_per_s: float
+    slots: int
+
+
+async def submit_images(request: web.Request, app: App[GatewaySettings]) -> web.Response:
+    """A JSON body with page images."""
+    _check_type(request, "application/json")
+    settings = app.settings
+    stream = body.of(request, limit_bytes=settings.max_body_bytes, stall_s=settings.body_timeout_s)
+    async with uploads.begin(app.blobs) as upload:
+        taken = await ingest.images(
+            stream, upload, max_image_bytes=settings.max_image_bytes, max_pages=settings.max_pages
+        )
+        return await _submit(request, app, upload, taken, job_id=taken.job_id, user_id=taken.user_id)
+
+
+async def submit_document(request: web.Request, app: App[GatewaySettings]) -> web.Response:
+    """A PDF, as the body or as the multipart field `file`; options in the query or as fields beside it."""
+    _check_type(request, "application/pdf", "application/octet-stream", "multipart/form-data")
+    settings = app.settings
+    options = forms.options(request.query)
+    async with uploads.begin(app.blobs) as upload:
+        if request.content_type == "multipart/form-data":
+            taken, fields = await forms.receive(
+                request, upload, limit_bytes=settings.max_body_bytes, stall_s=settings.body_timeout_s
+            )
+            options = {**options, **fields}
+        else:
+            stream = body.of(request, limit_bytes=settings.max_body_bytes, stall_s=settings.body_timeout_s)
+            taken = await ingest.pdf(stream, upload)
+        return await _submit(request, app, upload, taken, job_id=options.get("job_id"), user_id=options.get("user_id"))
+
+
+def _check_type(request: web.Request, *known: str) -> None:
+    if "Content-Type" in request.headers and request.content_type not in known:
+        raise Problem(
+            "unsupported-type",
+            f"Content-Type is {request.content_type!r}: send {' or '.join(known)}.",
+            headers={"Accept-Post": ", ".join(known)},
+        )
+
+
+async def _submit(
+    request: web.Request,
+    app: App[GatewaySettings],
+    upload: Upload,
+    taken: Taken,
+    *,
+    job_id: str | None,
+    user_id: str | None,
+) -> web.Response:
+    """Make the uploaded document a job; only then, answer."""
+    job_id = names.job_id(job_id, request.headers.get("Idempotency-Key"))
+    submission = Submission(
+        ref=names.ref(job_id),
+        run=uuid.uuid4().hex,
+        kind=taken.kind,
+        source=upload.id,
+        fingerprint=taken.fingerprint,
+        user=names.user(user_id),
+        batch_size=batch_size(app.settings, taken.pages),
+        pages=taken.pages,
+    )
+    able = await _fleet(app)
+    await upload.flush()
+    upload.kept = True  # from here on the job may exist, even if no answer comes
+    try:
+        submitted = await app.ledger.submit(submission)
+    except RedisError as error:
+        raise Problem(
+            "redis-unavailable",
+            f"It is not known whether the document was accepted: send it again with job_id {job_id}, which is safe.",
+            retry_after_s=2,
+            job_id=job_id,
+        ) from error
+    replayed = submitted.run != submission.run
+    if replayed:
+        await upload.discard()
+    if not submitted.same:
+        raise Problem(
+            "job-exists",
+            f"Job {job_id} exists with other content: send this document with another job_id or Idempotency-Key.",
+            job_id=job_id,
+        )
+    pages = taken.pages or await _counted_pages(app, submission.ref)
+    answer = accepted(app.settings, job_id, pages, able)
+    headers = {"Idempotent-Replayed": "true"} if replayed else {}
+    return web.Response(status=202, body=msgspec.json.encode(answer), content_type="application/json", headers=headers)
+
+
+def batch_size(settings: GatewaySettings, pages: int) -> int:
+    """A document that is not large is one batch."""
+    return max(pages, settings.batch_size) if pages <= settings.large_document_pages else settings.batch_size
+
+
+def accepted(settings: GatewaySettings, job_id: str, pages: int, able: Fleet) -> api.Accepted:
+    """The 202 answer. `pages` 0: not counted yet, so nothing is said that rests on them."""
+    large = pages > settings.large_document_pages
+    batches = -(-pages // settings.batch_size) if large else 1
+    return api.Accepted(
+        job_id=job_id,
+        processing_strategy=None if not pages else "batch_parallel" if large else "single_batch",
+        batch_size=settings.batch_size,
+        estimated_batches=batches if pages else None,
+        estimated_completion_minutes=pace.minutes(pages, pages_per_s=able.pages_per_s, slots=able.slots),
+        status_endpoint=f"/batch-status/{job_id}",
+        cancel_endpoint=f"/cancel-job/{job_id}",
+    )
+
+
+async def _fleet(app: App[GatewaySettings]) -> Fleet:
+    services = await fleet.services(app.redis)
+    slots = sum(service.slots for service in services if service.service == PageRequested.group)
+    return Fleet(pages_per_s=await fleet.speed(app.redis), slots=slots)
+
+
+async def _counted_pages(app: App[GatewaySettings], ref: str) -> int:
+    """How many pages the document has; 0 if nobody has counted them in time. It is accepted already: no error matters."""
+    deadline = time.monotonic() + PLAN_WAIT_S
+    while time.monotonic() < deadline:
+        try:
+            job = await app.jobs.get(ref)
+        except RedisError:
+            return 0
+        if job is None or job.pages or job.status in TERMINAL:
+            return job.pages if job else 0
+        await asyncio.sleep(PLAN_LOOK_S)
+    return 0

@@ -1,0 +1,113 @@
+"""Headings, told from their numbers and their looks; and the path of headings that a place in the text has."""
+
+from __future__ import annotations
+
+import re
+import string
+
+import msgspec
+
+from services.local_model.languages import ALL_STOP_WORDS
+
+_NUMBERED = re.compile(r"(?P<number>\d{1,2}(?:\.\d{1,3}){0,4}|[A-Z](?:\.\d{1,3}){1,4})\.?\s+(?P<title>\S.*)")
+_CHAPTER = re.compile(
+    r"(?P<word>chapter|kapitel|chapitre|capítulo|capitolo|hoofdstuk|appendix|anhang|annexe|part|teil|partie|parte)"
+    r"\s+(?P<number>\d{1,3}|[A-Z]|[IVX]{1,5})(?:\s*[.:–—-])?(?:\s+(?P<title>\S.*))?",
+    re.IGNORECASE,
+)
+_PARTS = frozenset({"part", "teil", "partie", "parte"})
+_APPENDICES = frozenset({"appendix", "anhang", "annexe"})
+_FRONT = frozenset(
+    "abstract acknowledgements acknowledgments appendix bibliography conclusion conclusions contents foreword glossary "
+    "index introduction preface references summary vorwort einleitung inhalt inhaltsverzeichnis literatur "
+    "literaturverzeichnis zusammenfassung anhang glossar résumé préface conclusions bibliographie sommaire índice "
+    "resumen prefacio introducción conclusiones bibliografía".split()
+)
+_CODE_MARKS = re.compile(r"[=<>{}$\\@~|]|::|\(\)|->|https?:|\w\(\w")
+_END = (".", ",", ";", ":", "!", "…", "(", "-", "–")
+_PUNCTUATION = re.compile(r"[\s.:–—-]+")
+_MOST_WORDS = 12
+_LONGEST = 80  # characters
+
+
+class Heading(msgspec.Struct, frozen=True):
+    """A heading: its level (1 is the outermost), its text, and whether a number or a chapter word proves it."""
+
+    level: int
+    text: str
+    sure: bool = True
+
+
+def numbered(line: str) -> Heading | None:
+    """`5.7 Matrix facilities`, `Appendix B Invoking R`, `Chapter 3: Objects`; None for any other line."""
+    line = line.strip()
+    if len(line) > _LONGEST:
+        return None
+    if match := _CHAPTER.fullmatch(line):
+        title = match["title"] or ""
+        if title and not _is_title(title):
+            return None
+        if not title:
+            return Heading(1, line)
+        word = match["word"].casefold()
+        label = f"{match['word'].title()} {match['number']}" if word in _PARTS | _APPENDICES else match["number"]
+        return Heading(1, f"{label} {title}")
+    if (match := _NUMBERED.fullmatch(line)) and _is_title(match["title"]) and not match["number"].startswith("0"):
+        return Heading(match["number"].count(".") + 1, f"{match['number']} {match['title']}")
+    return None
+
+
+def front(line: str) -> Heading | None:
+    """`Preface`, `References`: titles that stand for themselves."""
+    text = line.strip()
+    return Heading(1, text) if text.casefold() in _FRONT and text[0].isupper() else None
+
+
+def title_like(line: str) -> bool:
+    """Whether a line without a number looks like a title. Its surroundings have to agree."""
+    text = line.strip()
+    words = text.split()
+    if not _is_title(text) or len(words) > 9 or len(text) > 60 or any(map(str.isdigit, text)):
+        return False
+    return any(len(word) > 3 and word.isalpha() for word in words)
+
+
+def _is_title(text: str) -> bool:
+    words = text.split()
+    if len(words) > _MOST_WORDS or text.endswith(_END) or ". ." in text or _CODE_MARKS.search(text):
+        return False
+    if not (text[0].isupper() or text[0] in "“‘\"'«„" or words[0].endswith("()") or not text[0].isascii()):
+        return False
+    letters = sum(map(str.isalpha, text))
+    return letters >= 3 and letters + text.count(" ") >= 0.75 * len(text)
+
+
+def of_running_head(text: str) -> Heading | None:
+    """The heading that a running head repeats, None where it has no number: it may be the document's title.
+
+    Running heads are often set in capitals; those are written small again.
+    """
+    heading = numbered(text)
+    if heading is None or not heading.text.isupper():
+        return heading
+    return Heading(heading.level, string.capwords(heading.text))
+
+
+def breaks_off(line: str) -> bool:
+    """Whether a title's line ends in a word that no title ends in: `R: A Language and Environment for`."""
+    return line.split()[-1].casefold() in ALL_STOP_WORDS
+
+
+def same(one: str, other: str) -> bool:
+    """Whether two headings are one, whatever their capitals and dots: `2.5. LOOPS` and `2.5 Loops`."""
+    return _PUNCTUATION.sub("", one).casefold() == _PUNCTUATION.sub("", other).casefold()
+
+
+def path(running: list[Heading], found: list[Heading]) -> list[str]:
+    """The headings that the page's end lies under, outermost first. `running`: what the running heads say."""
+    stack: list[Heading] = []
+    for heading in [*running, *found]:
+        while stack and stack[-1].level >= heading.level:
+            stack.pop()
+        stack.append(heading)
+    return [heading.text for heading in stack]

@@ -1,0 +1,1 @@
+"""document -> batches -> page images: counts a document's pages, and renders them batch by batch."""

@@ -1,0 +1,125 @@
+"""The splitter: a submitted document's pages are counted; a requested batch is made into page images."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing
+from functools import partial
+from pathlib import Path
+
+from services.splitter.groups import in_groups
+from services.splitter.orders import Picture
+from shared import blobs
+from shared.errors import Gone, Refused
+from shared.events import BatchRequested, DocSubmitted
+from shared.records import TERMINAL, Job
+from shared.outcomes import Planned, Rendered, RenderedPage
+
+GROUP_PAGES = 4  # a report is one ledger script: 7 for a batch of 25
+GROUP_WITHIN_S = 0.1  # where pages are slow to render, those that are ready don't wait for the others
+
+GetJob = Callable[[str], Awaitable[Job | None]]
+Local = Callable[[str], AbstractAsyncContextManager[Path]]
+Put = Callable[[str, bytes], Awaitable[None]]
+
+
+async def plan(
+    fact: DocSubmitted,
+    *,
+    job: GetJob,
+    local: Local,
+    count_pages: Callable[[Path], Awaitable[int]],
+    max_pages: int,
+) -> Planned:
+    """The document's pages are known. Raises Refused where it can't be opened, Gone where nobody wants it now."""
+    known = await _current(fact, job)
+    if known.kind == "images":
+        return Planned(pages=known.pages)
+    async with local(_pdf(known)) as path:
+        pages = await count_pages(path)
+    if pages > max_pages:
+        # A PDF states its number of pages, and may state any: 1 kB could ask for a million of them.
+        raise Refused(f"The PDF has {pages} pages; MAX_PAGES allows {max_pages}. Split it and submit the parts.")
+    return Planned(pages=pages)
+
+
+async def render(
+    fact: BatchRequested,
+    *,
+    job: GetJob,
+    local: Local,
+    render_page: Callable[[Path, int], Awaitable[Picture]],
+    take_image: Callable[[Path], Awaitable[Picture | None]],
+    put: Put,
+    ahead: int,
+) -> AsyncGenerator[Rendered, None]:
+    """Pages are reported as they are ready: the first alone, so that a model can read it while others are made.
+
+    `ahead`: pages in the works at a time. A page that can't be rendered is reported as failed, and why. Raises
+    Gone where nobody wants the pages now, RetryLater where no render process can be started.
+    """
+    known = await _current(fact, job)
+    ordinals = known.batch_ordinals(fact.batch)
+    left = len(ordinals)
+    async with AsyncExitStack() as files:
+        if known.kind == "pdf":
+            path = await files.enter_async_context(local(_pdf(known)))
+            make = partial(_pdf_page, job=known, path=path, render_page=render_page, put=put)
+        else:
+            make = partial(_image_page, job=known, local=local, take_image=take_image, put=put)
+        groups = in_groups(make, ordinals, ahead=ahead, most=GROUP_PAGES, within_s=GROUP_WITHIN_S)
+        async with aclosing(groups):
+            async for group in groups:
+                left -= len(group)
+                yield Rendered(pages=sorted(group, key=lambda page: page.ordinal), last=not left)
+
+
+async def _pdf_page(
+    ordinal: int, *, job: Job, path: Path, render_page: Callable[[Path, int], Awaitable[Picture]], put: Put
+) -> RenderedPage:
+    page = _page(ordinal)
+    try:
+        picture = await render_page(path, page - 1)
+    except Refused as error:
+        return RenderedPage(ordinal=ordinal, page=page, failed=str(error))
+    return await _stored(picture, ordinal, job=job, put=put)
+
+
+async def _image_page(
+    ordinal: int, *, job: Job, local: Local, take_image: Callable[[Path], Awaitable[Picture | None]], put: Put
+) -> RenderedPage:
+    uploaded = blobs.upload(job.source, f"{ordinal:05}")
+    try:
+        async with local(uploaded) as path:
+            picture = await take_image(path)
+    except Refused as error:
+        return RenderedPage(ordinal=ordinal, page=_page(ordinal), failed=str(error))
+    if picture is None:
+        return RenderedPage(ordinal=ordinal, page=_page(ordinal), image=uploaded)
+    return await _stored(picture, ordinal, job=job, put=put)
+
+
+async def _stored(picture: Picture, ordinal: int, *, job: Job, put: Put) -> RenderedPage:
+    image = blobs.page_image(job.ref, job.run, ordinal)
+    await put(image, picture.jpeg)
+    text = ""
+    if picture.text:
+        text = blobs.page_text(job.ref, job.run, ordinal)
+        await put(text, picture.text.encode())
+    return RenderedPage(ordinal=ordinal, page=_page(ordinal), image=image, text=text)
+
+
+async def _current(fact: DocSubmitted | BatchRequested, job: GetJob) -> Job:
+    known = await job(fact.job)
+    if known is None or known.run != fact.run or known.status in TERMINAL:
+        raise Gone(f"job {fact.job} has ended, or its run {fact.run} was replaced")
+    return known
+
+
+def _pdf(job: Job) -> str:
+    return blobs.upload(job.source, "source.pdf")
+
+
+def _page(ordinal: int) -> int:
+    """The page's number in the document, 1-based: every page is asked for."""
+    return ordinal + 1

@@ -1,0 +1,189 @@
+"""The one door to the model: any server that speaks OpenAI's chat completions, asked for structured answers.
+
+- A call may start only when the limiter granted it and `clear` says that its job is not cancelled.
+- Every call is settled with the limiter, whatever becomes of it.
+- A call takes at most LLM_TIMEOUT_S; cancelling its task closes its connection, so that the server can stop too.
+- The library's errors end here: callers see RetryLater, Refused or Stop, in sentences without keys or page content.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+import aiohttp
+import msgspec
+import openai
+from redis.exceptions import RedisError
+
+from shared import ai_answers, ai_errors, ai_forms, ai_headers, prices
+from shared.ai_answers import Answer, Reply
+from shared.ai_errors import CallFailed
+from shared.ai_forms import Message
+from shared.errors import Refused, RetryLater
+from shared.limiter import Limiter, Permit, Result
+from shared.prices import Prices
+from shared.settings import ModelSettings, SettingsError
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+TEMPERATURE = 0.1  # transcription and summaries want the likeliest words; a little warmth keeps out of loops
+WARMER = 0.8  # for a second try after an answer that was cut off or repeated itself
+CONNECT_S = 10.0
+
+Clear = Callable[[], Awaitable[None]]
+"""Returns when a call may start now; raises Gone if its job was cancelled."""
+
+
+@asynccontextmanager
+async def connect(settings: ModelSettings, limiter: Limiter) -> AsyncIterator[Model]:
+    """The model's server as OPENAI_BASE_URL and OPENAI_API_KEY name it.
+
+    Raises SettingsError where there is no key for OpenAI itself, or PRICES_FILE is malformed.
+    """
+    table = prices.load(settings.prices_file)
+    key, base_url = os.environ.get("OPENAI_API_KEY"), os.environ.get("OPENAI_BASE_URL")
+    if not key and not base_url:
+        raise SettingsError("OPENAI_API_KEY: not set; set it, or OPENAI_BASE_URL for a server of your own")
+    client = openai.AsyncOpenAI(
+        api_key=key or "none",  # servers of one's own often want none; the library insists on one
+        max_retries=0,
+        timeout=openai.Timeout(None, connect=CONNECT_S),  # the whole call has its limit in `_send`
+        http_client=openai.DefaultAioHttpClient(),
+    )
+    async with client:
+        model = Model(client, limiter, table, timeout_s=settings.llm_timeout_s)
+        try:
+            yield model
+        finally:
+            await model.settled()
+
+
+class Model:
+    """Asks models of one server. What it learns of how they want to be asked lasts as long as it does."""
+
+    def __init__(self, client: openai.AsyncOpenAI, limiter: Limiter, table: Prices, *, timeout_s: float) -> None:
+        self._client = client
+        self._limiter = limiter
+        self._prices = table
+        self._timeout_s = timeout_s
+        self._manners: dict[str, ai_forms.Manners] = {}
+        self._settling: set[asyncio.Task[bool]] = set()
+
+    async def ask(
+        self,
+        answer: type[T],
+        *,
+        model: str,
+        messages: Sequence[Message],
+        clear: Clear,
+        temperature: float = TEMPERATURE,
+    ) -> Answer[T]:
+        """Ask for one `answer`; the first message is the system's.
+
+        Raises RetryLater (busy, down, or an answer that can't be read), Refused, Stop, and whatever `clear` raises.
+        """
+        began, usage = time.monotonic(), ai_answers.Usage()
+        for heat in (temperature, max(temperature, WARMER)):
+            reply = await self._reply(answer, model, messages, heat, clear)
+            usage += ai_answers.Usage(
+                calls=1,
+                tokens_in=reply.tokens_in,
+                tokens_out=reply.tokens_out,
+                cost_usd=self._prices.cost_usd(model, tokens_in=reply.tokens_in, tokens_out=reply.tokens_out),
+            )
+            if reply.value is not None:
+                return Answer(value=reply.value, usage=usage, seconds=time.monotonic() - began)
+            if reply.flaw == "refused":
+                raise Refused(reply.why)
+            if reply.flaw == "unreadable":
+                raise RetryLater(reply.why)
+        raise Refused(f"{reply.why}; asked twice")
+
+    async def _reply(
+        self, answer: type[T], model: str, messages: Sequence[Message], temperature: float, clear: Clear
+    ) -> Reply[T]:
+        """One reply, in the best form that this model takes."""
+        manners = self._manners.setdefault(model, ai_forms.manners(model))
+        while True:
+            form, heat = manners.form, temperature if manners.temperature else None
+            body = ai_forms.request(answer, model=model, messages=messages, form=form, temperature=heat)
+            try:
+                reply = await self._call(body, answer, messages, clear)
+            except CallFailed as failure:
+                if not manners.learn(form, warm=heat is not None, failure=failure):
+                    raise failure.error from failure
+                log.info("asking %s in another way: %s", model, failure, extra={"action": "model_manners"})
+                continue
+            manners.note(form, kept=reply.value is not None)
+            return reply
+
+    async def _call(self, body: bytes, answer: type[T], messages: Sequence[Message], clear: Clear) -> Reply[T]:
+        """One call with its permit. Raises CallFailed."""
+        permit = await self._limiter.acquire()
+        result = Result(kind="cancelled")
+        try:
+            await clear()
+            response = await self._send(body)
+            reply = ai_answers.read(response.content, answer, source=ai_answers.spoken(messages))
+            result = Result(
+                kind="ok" if reply.value is not None else "refused" if reply.flaw == "refused" else "unreadable",
+                tokens=reply.tokens_in + reply.tokens_out,
+                limits=ai_headers.limits(response.response.headers),
+                reason=reply.why,
+            )
+        except CallFailed as failure:
+            result = failure.result
+            failure.counted = await self._settle(permit, result)
+            raise
+        except BaseException:  # cancelled, or the job is gone: the permit must not leak
+            await self._settle(permit, result)
+            raise
+        await self._settle(permit, result)
+        return reply
+
+    async def _send(self, body: bytes) -> openai.HttpxBinaryResponseContent:
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return await self._client.post(
+                    "/chat/completions",
+                    cast_to=openai.HttpxBinaryResponseContent,
+                    content=body,
+                    options={"headers": {"Content-Type": "application/json", "Accept": "application/json"}},
+                )
+        except TimeoutError as error:
+            raise CallFailed(
+                f"The model's server {self._server} gave no answer in {self._timeout_s:g} s", kind="down"
+            ) from error
+        except (openai.OpenAIError, aiohttp.ClientError, OSError) as error:
+            raise ai_errors.sort(error, server=self._server, secret=self._client.api_key) from error
+
+    @property
+    def _server(self) -> str:
+        return self._client.base_url.host
+
+    async def _settle(self, permit: Permit, result: Result) -> bool:
+        """Tell the limiter, even if this task is cancelled meanwhile. True where a failure counts."""
+        task = asyncio.create_task(self._tell(permit, result), name="settle")
+        self._settling.add(task)
+        task.add_done_callback(self._settling.discard)
+        return await asyncio.shield(task)
+
+    async def _tell(self, permit: Permit, result: Result) -> bool:
+        try:
+            return await self._limiter.settle(permit, result)
+        except RedisError as error:  # an answer that was paid for is worth more than the limiter's books
+            log.warning("call not settled: %s", error, extra={"action": "settle_error"})
+            return False
+
+    async def settled(self) -> None:
+        """Return when the limiter knows of every call."""
+        if self._settling:
+            await asyncio.wait(self._settling)

@@ -1,0 +1,110 @@
+"""Big things: documents, page images, results. Streams and hashes carry only their keys.
+
+Keys never change their content: an upload has a folder of its own, a page image is the same whoever renders it, and a
+result is named by its attempt, so that a late writer cannot overwrite the winner.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import uuid
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import obstore
+from obstore.store import LocalStore
+
+
+class BlobsError(Exception):
+    """The blob store can't be used as asked. The message says why and what to do."""
+
+
+def upload(upload_id: str, name: str) -> str:
+    """A file as the client sent it: `source.pdf`, or page images `00000`, `00001`, … by ordinal."""
+    return f"uploads/{upload_id}/{name}"
+
+
+def page_image(job: str, run: str, ordinal: int) -> str:
+    return f"jobs/{job}/{run}/pages/{ordinal:05}.jpg"
+
+
+def page_text(job: str, run: str, ordinal: int) -> str:
+    return f"jobs/{job}/{run}/pages/{ordinal:05}.txt"
+
+
+def page_result(job: str, run: str, ordinal: int) -> str:
+    return f"jobs/{job}/{run}/read/{ordinal:05}-{uuid.uuid4().hex[:12]}.json"
+
+
+def batch_result(job: str, run: str, batch: int) -> str:
+    return f"jobs/{job}/{run}/batches/{batch:04}-{uuid.uuid4().hex[:12]}.json"
+
+
+def document_result(job: str, run: str) -> str:
+    return f"jobs/{job}/{run}/summary-{uuid.uuid4().hex[:12]}.json"
+
+
+class Blobs:
+    """The blob store. Missing keys raise FileNotFoundError; a full or unwritable disk, OSError or obstore's."""
+
+    def __init__(self, url: str) -> None:
+        scheme, found, rest = url.partition("://")
+        if scheme != "file" or not found or not rest:
+            raise BlobsError(
+                f"BLOB_URL: {url!r} can't be used: this release stores blobs in files, file:///absolute/path"
+            )
+        self.root = Path(rest).absolute()
+        self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._store = LocalStore(self.root)
+
+    async def put(self, key: str, data: bytes) -> None:
+        """Store whole; a reader sees all of it or nothing."""
+        await obstore.put_async(self._store, key, data)
+
+    async def get(self, key: str) -> bytes:
+        result = await obstore.get_async(self._store, key)
+        return bytes(await result.bytes_async())
+
+    async def delete(self, keys: Iterable[str]) -> None:
+        """Remove; keys that are not there are fine."""
+        for key in keys:
+            try:
+                await obstore.delete_async(self._store, key)
+            except FileNotFoundError:
+                continue
+
+    @asynccontextmanager
+    async def writer(self, key: str) -> AsyncIterator[obstore.AsyncWritableFile]:
+        """Write in pieces (`await out.write(data)`), flat in memory. An exception inside leaves nothing behind."""
+        out = obstore.open_writer_async(self._store, key)
+        try:
+            yield out
+        except BaseException:
+            await asyncio.shield(self._discard(out, key))
+            raise
+        await out.close()
+
+    async def _discard(self, out: obstore.AsyncWritableFile, key: str) -> None:
+        await out.close()
+        await self.delete([key])
+
+    @asynccontextmanager
+    async def local(self, key: str) -> AsyncIterator[Path]:
+        """The blob as a file on this machine, for libraries that want a path. Not to be written to."""
+        yield self.root / key
+
+    async def flush(self, keys: Iterable[str]) -> None:
+        """Return when these blobs would survive a power loss (fsync of files and folders)."""
+        await asyncio.to_thread(_fsync, [self.root / key for key in keys])
+
+
+def _fsync(paths: list[Path]) -> None:
+    folders = {parent for path in paths for parent in (path.parent, path.parent.parent)}
+    for path in [*paths, *folders]:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,141 @@
+"""The model's limits are the fleet's: requests and tokens a minute, pauses and outages, shared by all workers.
+
+A permit is one call that may be made now. The consumer of a stage whose handler always calls the model takes permits
+before it reads, so that no page waits for the limit in a worker's hands; `acquire` finds the permit that came with the
+entry, or takes one. Every permit is settled: by the call's result, or as unused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from contextvars import ContextVar
+from typing import Any, Literal
+
+import msgspec
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from shared import keys, scripts
+from shared.errors import RetryLater
+
+log = logging.getLogger(__name__)
+
+PATIENCE_S = 2.0
+"""A longer wait for the limit is spent outside the worker's slot: the entry is deferred."""
+
+
+class Permit(msgspec.Struct):
+    """One call. `reserved`: tokens set aside for it. Used at most once."""
+
+    reserved: int
+    used: bool = False
+
+
+class Grant(msgspec.Struct, frozen=True):
+    """What the limiter answered: permits to use now, or how long to wait, and why if the fleet is paused."""
+
+    permits: list[Permit]
+    wait_s: float
+    why: str
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """What a server's x-ratelimit headers say; None where they don't."""
+
+    rpm: int | None = None
+    tpm: int | None = None
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of a call. `down`: time-outs, 5xx, connection; `tokens`: in and out together, as the server counted."""
+
+    kind: Literal["ok", "busy", "down", "stop", "refused", "unreadable", "cancelled"]
+    tokens: int = 0
+    retry_after_s: float | None = None
+    limits: Limits | None = None
+    reason: str = ""
+
+
+_permit: ContextVar[Permit | None] = ContextVar("permit", default=None)
+
+
+def carry(permit: Permit | None) -> None:
+    """Let the calls of this task find the permit that was taken for its entry."""
+    _permit.set(permit)
+
+
+class Limiter:
+    """The limiter of one model. `rpm`, `tpm`: 0 for what the server tells, else without limit."""
+
+    def __init__(self, redis: Redis, model: str, *, rpm: int = 0, tpm: int = 0) -> None:
+        self._redis = redis
+        self._key = keys.limiter(model)
+        self._rpm = rpm
+        self._tpm = tpm
+
+    async def take(self, wanted: int) -> Grant:
+        """Up to `wanted` permits, without waiting."""
+        granted, wait_ms, reserved, why = await self._call("take", wanted=wanted, rpm=self._rpm, tpm=self._tpm)
+        return Grant([Permit(reserved) for _ in range(granted)], wait_ms / 1000, why)
+
+    async def give_back(self, permits: list[Permit]) -> None:
+        """Return those of the permits that were not used."""
+        unused = [permit for permit in permits if not permit.used]
+        for permit in unused:
+            permit.used = True
+        if not unused:
+            return
+        try:
+            await self._settle(Result(kind="cancelled"), unused[0].reserved, kind="unused", n=len(unused))
+        except (RedisError, OSError) as error:
+            log.warning("permits not returned: %s", error, extra={"action": "settle_failed"})
+
+    async def acquire(self) -> Permit:
+        """A permit for one call: the entry's own, or one that is waited for.
+
+        Raises RetryLater, uncounted, when the wait is longer than a slot should be held.
+        """
+        permit = _permit.get()
+        while permit is None or permit.used:
+            grant = await self.take(1)
+            if grant.permits:
+                permit = grant.permits[0]
+            elif grant.wait_s > PATIENCE_S:
+                raise RetryLater(
+                    f"the model's limit is used up{': ' + grant.why if grant.why else ''}",
+                    after=grant.wait_s,
+                    counted=False,
+                )
+            else:
+                await asyncio.sleep(grant.wait_s * random.uniform(1, 1.2))
+        permit.used = True
+        return permit
+
+    async def settle(self, permit: Permit, result: Result) -> bool:
+        """Tell what came of a call. True where its failure counts against the page, False in an outage."""
+        try:
+            return bool(await self._settle(result, permit.reserved, kind=result.kind, n=0))
+        except (RedisError, OSError) as error:
+            # The call is over and may be paid for: its outcome is worth more than the books of the limiter.
+            log.warning("call not settled: %s", error, extra={"action": "settle_failed"})
+            return True
+
+    async def _settle(self, result: Result, reserved: int, *, kind: str, n: int) -> int:
+        limits = result.limits or Limits()
+        answer: int = await self._call(
+            "settle",
+            kind=kind,
+            n=n,
+            tokens=result.tokens,
+            estimate=reserved,
+            wait_ms=int((result.retry_after_s or 0) * 1000),
+            rpm=limits.rpm or 0,
+            tpm=limits.tpm or 0,
+            why=result.reason,
+        )
+        return answer
+
+    async def _call(self, name: str, **arguments: object) -> Any:
+        return await scripts.call(self._redis, scripts.load(name), [self._key], arguments)

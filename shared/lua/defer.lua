@@ -1,0 +1,18 @@
+#!lua flags=allow-oom
+-- An entry leaves its stream until it is due: a retry that waits holds no slot and no lease.
+-- KEYS: job deferred bodies
+-- INCLUDE: base job owner release
+-- A: job run stream id unit worker delay_ms fields
+-- Answers 'deferred', 'not_owner' or 'gone'. Safe to repeat.
+
+if not owns(A.stream, A.id, A.worker) then return 'not_owner' end
+local answer = 'gone'
+if is_live(A.run) then
+  redis.call('HSET', K.bodies, A.unit, cjson.encode(A.fields))
+  redis.call('ZADD', K.deferred, now_ms() + A.delay_ms, A.unit)
+  answer = 'deferred'
+end
+if A.stream == 'pages.requested' then redis.call('HDEL', K.at, A.unit) end
+drop(A.stream, A.id)
+release()
+return answer

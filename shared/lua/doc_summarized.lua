@@ -1,0 +1,34 @@
+#!lua flags=allow-oom
+-- The document is summarised, or (A.failed) has no summary: the job ends, and its status says how much of it is there.
+-- KEYS: job batches.summarized.dead
+-- INCLUDE: base job owner release end_job
+-- A: job run id rev blob failed usage worker attempts; A.bury: the failure is a dead letter, and only the owner's
+-- Answers the job's status, or 'duplicate', 'stale', 'not_owner', 'gone'. Safe to repeat.
+
+if not is_live(A.run) then
+  drop('batches.summarized', A.id)
+  return 'gone'
+end
+local job = redis.call('HMGET', K.job, 'rev', 'done', 'failed', 'batches_failed')
+if A.rev ~= tonumber(job[1]) then
+  drop('batches.summarized', A.id)
+  return 'stale'
+end
+if A.bury then
+  if not owns('batches.summarized', A.id, A.worker) then return 'not_owner' end
+  bury('batches.summarized', A.id, A.worker, A.failed, A.attempts)
+end
+redis.call('HSETNX', K.gates, 'summary:' .. A.rev, A.blob)
+add_usage(A.usage)
+
+local done, gaps, lost = tonumber(job[2]) or 0, tonumber(job[3]) or 0, tonumber(job[4]) or 0
+local reasons = {}
+if gaps > 0 then reasons[#reasons + 1] = gaps .. (gaps == 1 and ' page' or ' pages') .. ' could not be read' end
+if lost > 0 then reasons[#reasons + 1] = lost .. (lost == 1 and ' batch has' or ' batches have') .. ' no summary' end
+if A.failed ~= '' then reasons[#reasons + 1] = A.failed end
+local status = done == 0 and 'failed' or #reasons > 0 and 'partial' or 'completed'
+redis.call('HSET', K.job, 'summary', A.blob)
+end_job(status, table.concat(reasons, '; '))
+drop('batches.summarized', A.id)
+release()
+return status

@@ -1,0 +1,18 @@
+#!lua flags=allow-oom
+-- Takes over one entry whose lease has run out, and counts the crash where its owner is gone.
+-- KEYS: stream job crashes
+-- INCLUDE: base job
+-- A: stream id owner worker idle_ms run unit crashed
+-- Answers the crashes known of this unit, or nil where the entry is no longer stale or no longer the owner's.
+-- Safe to repeat: a crash is counted once by unit and owner.
+
+local group = GROUP[A.stream]
+local row = redis.call('XPENDING', K.stream, group, 'IDLE', A.idle_ms, A.id, A.id, 1)[1]
+if not row or row[2] ~= A.owner then return nil end
+-- From this id on, one entry: it is stale, so it is the one that is claimed.
+local claimed = redis.call('XAUTOCLAIM', K.stream, group, A.worker, A.idle_ms, A.id, 'COUNT', 1, 'JUSTID')[2]
+if claimed[1] ~= A.id then return nil end
+if A.crashed and is_live(A.run) and redis.call('HSETNX', K.crashes, A.unit .. '|' .. A.owner, 1) == 1 then
+  redis.call('HINCRBY', K.crashes, A.unit, 1)
+end
+return tonumber(redis.call('HGET', K.crashes, A.unit)) or 0

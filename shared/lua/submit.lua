@@ -1,0 +1,19 @@
+-- Creates a job, once, and tells that it was submitted.
+-- KEYS: job active
+-- INCLUDE: base release
+-- A: job run rev kind source fingerprint user batch_size pages weight
+-- Answers {run, created 0|1, same 0|1}. Safe to repeat: the first submission stands. It writes even on a repeat, so
+-- that a wait for the disk after it covers the first writing too.
+
+local known = redis.call('HMGET', K.job, 'run', 'fingerprint')
+if known[1] then
+  redis.call('HSET', K.job, 'seen_ms', now_ms())
+  return {known[1], 0, known[2] == A.fingerprint and 1 or 0}
+end
+local now = now_ms()
+redis.call('HSET', K.job, 'run', A.run, 'rev', 1, 'status', 'queued', 'kind', A.kind, 'source', A.source,
+  'fingerprint', A.fingerprint, 'user', A.user, 'batch_size', A.batch_size, 'pages', A.pages, 'weight', A.weight,
+  'created_ms', now)
+redis.call('ZADD', K.active, now, A.job)
+append('doc.submitted', {'job', A.job, 'run', A.run})
+return {A.run, 1, 1}

@@ -1,0 +1,50 @@
+-- May the fleet ask this model now? Grants up to A.wanted requests, on the server's clock.
+-- KEYS: limiter
+-- INCLUDE: base
+-- A: wanted rpm tpm (0: as learnt from the server, else without limit)
+-- Answers {granted, wait ms, tokens reserved a request, why}. A repeat takes again; what is not used is settled.
+--
+-- The buckets refill continuously and hold one second of the limit. Before the first answer, after an outage began and
+-- while the key is refused, one probe at a time goes out.
+
+local PROBE_MS = 15000       -- a probe that got no answer is followed by another
+local FIRST_ESTIMATE = 2000  -- tokens of a call, before any was seen
+local EXPIRES_MS = 3600000
+
+local now = now_ms()
+local h = redis.call('HMGET', K.limiter, 'requests', 'tokens', 'at', 'rpm', 'tpm', 'estimate', 'seen', 'down', 'stopped',
+  'probe_at', 'paused_until', 'why')
+local estimate = tonumber(h[6]) or FIRST_ESTIMATE
+
+local paused_until = tonumber(h[11]) or 0
+if paused_until > now then return {0, paused_until - now, math.ceil(estimate), h[12] or ''} end
+
+if not h[7] or h[8] or h[9] then
+  local probe_at = tonumber(h[10]) or 0
+  if probe_at > now then return {0, probe_at - now, math.ceil(estimate), h[12] or ''} end
+  redis.call('HSET', K.limiter, 'probe_at', now + PROBE_MS, 'probing', 1)
+  redis.call('PEXPIRE', K.limiter, EXPIRES_MS)
+  return {1, 0, math.ceil(estimate), ''}
+end
+
+local rpm = A.rpm > 0 and A.rpm or tonumber(h[4]) or 0
+local tpm = A.tpm > 0 and A.tpm or tonumber(h[5]) or 0
+local granted, wait_ms = A.wanted, 0
+local passed = math.max(0, now - (tonumber(h[3]) or now))
+local requests, tokens = 0, 0
+if rpm > 0 then
+  local most = math.max(1, rpm / 60)
+  requests = math.min(most, (tonumber(h[1]) or most) + passed * rpm / 60000)
+  granted = math.min(granted, math.floor(requests))
+  if granted < 1 then wait_ms = math.max(wait_ms, (1 - requests) * 60000 / rpm) end
+end
+if tpm > 0 then
+  local most = math.max(estimate, tpm / 60)
+  tokens = math.min(most, (tonumber(h[2]) or most) + passed * tpm / 60000)
+  granted = math.min(granted, math.floor(tokens / estimate))
+  if granted < 1 then wait_ms = math.max(wait_ms, (estimate - tokens) * 60000 / tpm) end
+end
+granted = math.max(0, granted)
+redis.call('HSET', K.limiter, 'requests', requests - granted, 'tokens', tokens - granted * estimate, 'at', now)
+redis.call('PEXPIRE', K.limiter, EXPIRES_MS)
+return {granted, math.ceil(wait_ms), math.ceil(estimate), ''}

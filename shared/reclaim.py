@@ -1,0 +1,72 @@
+"""Finds entries whose worker is gone, and takes them over.
+
+Promises
+1. The whole pending list is looked at, by cursor: live entries at its head hide nothing behind them.
+2. An entry that a live owner does not know of (the reply of its read was lost) is found like any other.
+3. A crash is counted only against what may have caused it: where the owner gives no sign of life any more, where the
+   server has not just started, and, where the owner had marked a suspect, against that one alone.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+from redis.asyncio import Redis
+
+from shared import keys
+from shared.events import Fact
+from shared.ledger import Entry, Ledger
+
+log = logging.getLogger(__name__)
+
+PAGE = 64
+SETTLING_S = 60
+"""After its start a server knows no sign of life yet: a restart of Redis must not look like a crash of everybody."""
+
+
+class Stale(msgspec.Struct, frozen=True):
+    """An entry that was not renewed for a lease, and who held it."""
+
+    entry: Entry
+    owner: str
+    crashed: bool
+    """Its owner is gone, and this entry may be why."""
+
+
+async def find(redis: Redis, fact: type[Fact], *, idle_ms: int) -> AsyncIterator[Stale]:
+    """All stale entries of a fact's stream, oldest first."""
+    start, settled = "-", None
+    while True:
+        rows: Any = await redis.xpending_range(fact.stream, fact.group, min=start, max="+", count=PAGE, idle=idle_ms)
+        if rows and settled is None:
+            settled = (await redis.info("server"))["uptime_in_seconds"] >= SETTLING_S
+        for row in rows:
+            found: Any = await redis.xrange(fact.stream, row["message_id"], row["message_id"], count=1)
+            if not found:
+                await redis.xack(fact.stream, fact.group, row["message_id"])
+                continue
+            entry = Entry(id=row["message_id"], fact=fact.from_fields(found[0][1]))
+            crashed = bool(settled) and await _blamed(redis, row["consumer"], entry.fact.unit)
+            yield Stale(entry, row["consumer"], crashed)
+        if len(rows) < PAGE:
+            return
+        start = "(" + rows[-1]["message_id"]
+
+
+async def _blamed(redis: Redis, owner: str, unit: str) -> bool:
+    alive, marked = await redis.mget(keys.live(owner), keys.suspect(owner))
+    return alive is None and marked in (None, unit)
+
+
+async def take(ledger: Ledger, stale: Stale, *, idle_ms: int) -> Entry | None:
+    """Take a stale entry over; its fact then carries the crashes known of it. None if somebody else was faster."""
+    crashes = await ledger.reclaim(stale.entry, owner=stale.owner, idle_ms=idle_ms, crashed=stale.crashed)
+    if crashes is None:
+        return None
+    fact = stale.entry.fact
+    extra = {"action": "reclaimed", "owner": stale.owner, "unit": fact.unit, "crashes": crashes}
+    log.info("took over from %s", stale.owner, extra=extra)
+    return Entry(id=stale.entry.id, fact=msgspec.structs.replace(fact, crashes=max(crashes, fact.crashes)))

@@ -1,0 +1,149 @@
+"""Starts a service: settings, logs, event loop, signals, Redis, health; then its own main.
+
+`process` is the part that any program of the fleet needs; `run` adds what a service on the streams needs. A service's
+`__main__` is settings, wiring and one call of these.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Generic, NoReturn, TypeVar
+
+import msgspec
+import uvloop
+from aiohttp import web
+from redis.asyncio import Redis
+
+from shared import bus, health, logs, settings
+from shared.blobs import Blobs, BlobsError
+from shared.consumer import Stage, consume
+from shared.control import Control
+from shared.fleet import Liveness
+from shared.jobs import Jobs
+from shared.ledger import Ledger
+from shared.settings import Settings, SettingsError
+
+log = logging.getLogger(__name__)
+
+S = TypeVar("S", bound=Settings)
+
+
+class App(msgspec.Struct, Generic[S], frozen=True, kw_only=True):
+    """What a service's main gets."""
+
+    name: str
+    worker: str
+    """This process in the consumer groups: host and boot id."""
+    settings: S
+    stop: asyncio.Event
+    """Set by SIGTERM or SIGINT: finish what is in hand, then return."""
+    redis: Redis
+    blobs: Blobs
+    jobs: Jobs
+    ledger: Ledger
+    control: Control
+    liveness: Liveness
+
+    async def consume(self, *stages: Stage) -> None:
+        """Read these stages' streams until `stop`; returns when everything in hand is recorded or given back."""
+        await consume(stages, self)
+
+    async def ailments(self) -> list[str]:
+        """A sentence for each dependency that does not answer."""
+        return [*await bus.ailments(self.redis), *self.liveness.ailments()]
+
+
+def process(name: str, kind: type[S], main: Callable[[S, asyncio.Event], Awaitable[None]]) -> NoReturn:
+    """Read settings, set up logs, run `main(settings, stop)` on uvloop; exits 0 when it returns after a signal.
+
+    The first SIGTERM or SIGINT sets `stop`; a second one ends the process at once. A sentence on standard error and
+    exit code 2 tell a wrong setting.
+    """
+    try:
+        values = settings.load(kind)
+        logs.set_up(name, level=values.log_level, style=values.log_format)
+    except (SettingsError, ValueError) as error:
+        sys.exit(f"{name}: {error}")
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        try:
+            runner.run(_main(values, main))
+        except (bus.RedisUnfit, BlobsError, OSError) as error:
+            log.error("cannot start: %s", error, extra={"action": "start_failed"})  # noqa: TRY400 - a sentence is enough
+            sys.exit(2)
+    sys.exit(0)
+
+
+async def _main(values: S, main: Callable[[S, asyncio.Event], Awaitable[None]]) -> None:
+    stop = asyncio.Event()
+
+    def on_signal() -> None:
+        if stop.is_set():
+            log.warning("second signal: ending at once", extra={"action": "stop_forced"})
+            os._exit(1)
+        log.info("stopping", extra={"action": "stop"})
+        stop.set()
+
+    loop = asyncio.get_running_loop()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signum, on_signal)
+    await main(values, stop)
+
+
+def run(
+    name: str,
+    kind: type[S],
+    main: Callable[[App[S]], Awaitable[None]],
+    *,
+    own_port: bool = False,
+) -> NoReturn:
+    """Start a service on the streams. With `own_port` the service serves `health.routes` itself (the gateway)."""
+
+    async def with_redis(values: S, stop: asyncio.Event) -> None:
+        worker = f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
+        async with bus.connect(values.redis_url) as redis:
+            await bus.wait_until_fit(redis, stop)
+            ledger = Ledger(redis, worker=worker)
+            await ledger.prepare()
+            app = App(
+                name=name,
+                worker=worker,
+                settings=values,
+                stop=stop,
+                redis=redis,
+                blobs=Blobs(values.blob_url),
+                jobs=Jobs(redis),
+                ledger=ledger,
+                control=Control(values.redis_url),
+                liveness=Liveness(redis, service=name, worker=worker),
+            )
+            async with asyncio.TaskGroup() as group:
+                watcher = group.create_task(app.control.watch(), name="control")
+                beat = group.create_task(app.liveness.beat(), name="liveness")
+                try:
+                    await _serve(app, main, own_port=own_port)
+                finally:
+                    watcher.cancel()
+                    beat.cancel()
+            await app.liveness.leave()
+
+    process(name, kind, with_redis)
+
+
+async def _serve(app: App[S], main: Callable[[App[S]], Awaitable[None]], *, own_port: bool) -> None:
+    if own_port:
+        await main(app)
+        return
+    web_app = web.Application()
+    web_app.add_routes(health.routes(app.ailments))
+    async with health.serve(web_app, host=app.settings.host, port=app.settings.port) as port:
+        app.liveness.port = port
+        log.info("started", extra={"action": "start", "port": port, "worker": app.worker})
+        await main(app)
+    log.info("stopped", extra={"action": "stopped"})

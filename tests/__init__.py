@@ -1,0 +1,1 @@
+"""The tests: unit (no I/O), integration (real servers), acceptance (real processes)."""
