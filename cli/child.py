@@ -78,19 +78,21 @@ class Child:
 
     async def keep(self) -> None:
         """Start the process, and start it again with backoff whenever it ends; returns after `stop`."""
-        backoff_s = BACKOFF_FIRST_S
+        backoff_s = 0.0
         while not self._stopping.is_set():
             started = time.monotonic()
-            self.exit_code = await self._run()
-            if self._stopping.is_set() or self.hopeless:
+            self.exit_code = code = await self._run()
+            if self._stopping.is_set():
+                if code not in (0, -signal.SIGTERM, -signal.SIGKILL):
+                    self._tell(f"{self.spec.name} {_ending(code)} while draining")
                 return
-            if self.exit_code == 0 or time.monotonic() - started >= HEALTHY_S:
-                backoff_s = BACKOFF_FIRST_S  # 0: it has drained by itself (MAX_TASKS_PER_WORKER)
-            if self.exit_code != 0:
-                self._tell(f"{self.spec.name} {_ending(self.exit_code)}; starting it again in {backoff_s:g} s")
+            if self.hopeless:
+                return
+            backoff_s = backoff(backoff_s, lived_s=time.monotonic() - started, exit_code=code)
+            if code != 0:
+                self._tell(f"{self.spec.name} {_ending(code)}; starting it again in {backoff_s:g} s")
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), backoff_s)
-            backoff_s = min(backoff_s * 2, BACKOFF_MAX_S)
             self.restarts += 1
 
     async def _run(self) -> int:
@@ -154,6 +156,16 @@ class Child:
             return
         with self.log.open("ab" if self.restarts else "wb") as file:
             yield file.fileno()
+
+
+def backoff(last_s: float, *, lived_s: float, exit_code: int) -> float:
+    """Seconds before a process that has ended is started again; `last_s`: the wait before, 0 for none.
+
+    Exit code 0 is no failure: the process has drained by itself (MAX_TASKS_PER_WORKER).
+    """
+    if exit_code == 0 or lived_s >= HEALTHY_S:
+        return BACKOFF_FIRST_S
+    return min(max(2 * last_s, BACKOFF_FIRST_S), BACKOFF_MAX_S)
 
 
 def _ending(code: int) -> str:

@@ -18,7 +18,7 @@ from yarl import URL
 from cli import datafolder
 from cli.errors import CommandError
 from cli.sources import Images, Pdf, Source
-from cli.wire import Accepted, Problem, Result, Status
+from cli.wire import Accepted, Problem, Result, Stats, Status
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 _TIMEOUT = ClientTimeout(total=None, sock_connect=5, sock_read=60)  # uploads may be long, silence may not
@@ -49,10 +49,12 @@ class Client:
     async def submit(self, source: Source) -> Accepted:
         """Send a document; it is never held whole."""
         if isinstance(source, Pdf):
-            body, path, kind = _file(source.path), "/documents", "application/pdf"
+            size = str(source.path.stat().st_size)  # what is too large is refused before it is sent
+            headers = {hdrs.CONTENT_TYPE: "application/pdf", hdrs.CONTENT_LENGTH: size}
+            answer = await self._ask(hdrs.METH_POST, "/documents", body=_file(source.path), headers=headers)
         else:
-            body, path, kind = _images(source), "/process-large-document", "application/json"
-        answer = await self._ask(hdrs.METH_POST, path, body=body, headers={hdrs.CONTENT_TYPE: kind})
+            headers = {hdrs.CONTENT_TYPE: "application/json"}
+            answer = await self._ask(hdrs.METH_POST, "/process-large-document", body=_images(source), headers=headers)
         return self._decode(answer, Accepted)
 
     async def status(self, job_id: str) -> Status:
@@ -76,8 +78,10 @@ class Client:
         """What was stopped, as JSON."""
         return await self._ask(hdrs.METH_POST, f"/cancel-job/{_quoted(job_id)}")
 
-    async def stats(self) -> bytes:
-        return await self._ask(hdrs.METH_GET, "/batch-stats")
+    async def stats(self) -> tuple[Stats, bytes]:
+        """What waits, who works, how fast; and the same as JSON."""
+        answer = await self._ask(hdrs.METH_GET, "/batch-stats")
+        return self._decode(answer, Stats), answer
 
     async def _ask(
         self,
@@ -95,7 +99,7 @@ class Client:
             raise CommandError(f"{self.url!r} is not the address of a gateway, such as {DEFAULT_URL}") from error
         except (ClientConnectionError, TimeoutError) as error:
             raise Unreachable(
-                f"no gateway answers at {self.url} ({error}): start the fleet with `./quire up`, "
+                f"no gateway answers at {self.url}: start the fleet with `./quire up`, "
                 "or say where it is with --url or QUIRE_URL"
             ) from error
         if response.status < 400:

@@ -86,7 +86,10 @@ class Folder:
         return self.path / "prometheus-targets.json"
 
     def running(self) -> Running | None:
-        """The fleet that is ready in this folder; None if there is none (a file that a killed one left is not believed)."""
+        """The fleet that is ready in this folder; None if there is none.
+
+        The file that a killed one left behind is not believed: it does not hold the lock.
+        """
         try:
             content = self._fleet.read_bytes()
             with self._lock.open("rb") as lock:
@@ -172,7 +175,8 @@ async def _take(folder: Folder, lock: int) -> None:
         waited_s = time.monotonic() - started
         if _alive(holder) and waited_s > _GLANCE_S:
             raise InUse(
-                f"{folder.path} is in use by another fleet (process {holder}): stop that one, or set DATA_DIR to another folder"
+                f"{folder.path} is in use by another fleet (process {holder}): "
+                "stop that one, or set DATA_DIR to another folder"
             )
         if waited_s > _ORPHANS_S:
             raise InUse(

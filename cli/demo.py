@@ -93,7 +93,7 @@ async def _read(gateway: Client, source: Source, folder: Folder, caught: Signals
         await gateway.cancel(job_id)
         return Ended(line=f"cancelled {job_id}: stopped by a signal")
     took_s = time.monotonic() - started
-    result, report, document = await outcome.save(gateway, job_id, folder.demo)
+    result, (report, document) = await outcome.result(gateway, job_id, out=folder.demo)
     out = outcome.console()
     outcome.show(out, status, result)
     outcome.table(

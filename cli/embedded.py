@@ -17,7 +17,10 @@ HOST = "127.0.0.1"
 
 
 def command(folder: Path, port: int, *, log: Path) -> list[str]:
-    """The command line of a server that keeps its data in `folder`. Raises CommandError where no binary fits this system."""
+    """The command line of a server that keeps its data in `folder`.
+
+    Raises CommandError where no binary fits this system.
+    """
     try:
         binary = get_binary_path()
     except ValkeyBinaryNotFoundError as error:

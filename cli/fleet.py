@@ -1,4 +1,4 @@
-"""What a fleet on this machine consists of: which services, how many of each, with what environment, drained in what order."""
+"""What a fleet on this machine consists of: which services, how many, with what environment, in what order."""
 
 from __future__ import annotations
 
@@ -48,7 +48,10 @@ def plan(
     lock: int,
     choose: Callable[[int], list[int]] = ports.choose,
 ) -> Plan:
-    """Decide everything; nothing is started. `port`: the first gateway's. `lock`: the descriptor of the folder's lock."""
+    """Decide everything; nothing is started.
+
+    `port`: the first gateway's. `lock`: the descriptor of the folder's lock.
+    """
     given = {name: value for name, value in environ.items() if value}
     embed = "REDIS_URL" not in given
     local_model = not {"OPENAI_API_KEY", "OPENAI_BASE_URL"} & given.keys()
@@ -145,7 +148,10 @@ def _bracketed(host: str) -> str:
 
 
 def gateway_port(options: Options, host: str, *, any_will_do: bool) -> int:
-    """The port asked for, or 8080. Where it is taken: a free one if `any_will_do` and none was asked for, else CommandError."""
+    """The port asked for, or 8080.
+
+    Where that is taken: a free one if `any_will_do` and none was asked for, else CommandError.
+    """
     port = DEFAULT_PORT if options.port is None else options.port
     if ports.is_free(host, port):
         return port

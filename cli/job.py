@@ -19,16 +19,15 @@ async def job(job_id: str, *, url: str | None, out: Path | None, as_json: bool) 
     """Show how far a job is, and what came of it; `out`: a folder for the report and the result as they are now."""
     async with client.connected(client.find(url, os.environ)) as gateway:
         status = await gateway.status(job_id)
-        saved = await outcome.save(gateway, job_id, out) if out else None
         if as_json:
             print((await gateway.status_json(job_id)).decode())
-            return 0
-        print(progress.describe(status, 0))
-        if status.ended:
-            result = saved[0] if saved else (await gateway.result(job_id))[0]
-            outcome.show(outcome.console(), status, result)
-        for path in saved[1:] if saved else ():
-            print(path)
+        else:
+            print(progress.describe(status, 0))
+        if out or (status.ended and not as_json):
+            result, paths = await outcome.result(gateway, job_id, out=out)
+            if not as_json:
+                outcome.show(outcome.console(), status, result)
+                print(*paths, sep="\n", end="\n" if paths else "")
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 from rich.console import Console
@@ -11,6 +12,7 @@ from rich.text import Text
 from cli import wording
 from cli.citations import cite
 from cli.client import Client
+from cli.errors import CommandError
 from cli.wire import Result, Status
 from shared.results import DocumentSummary
 
@@ -55,14 +57,26 @@ def table(out: Console, rows: dict[str, str]) -> None:
         out.print(Text(f"{name:{width}}  ", style="bold").append(value, style="not bold"), soft_wrap=True)
 
 
-async def save(client: Client, job_id: str, folder: Path) -> tuple[Result, Path, Path]:
-    """Write the report and the whole result into a folder; returns the result's summary and both paths."""
-    result, document = await client.result(job_id)
-    folder.mkdir(parents=True, exist_ok=True)
-    report_path, result_path = folder / f"{job_id}.md", folder / f"{job_id}.json"
-    report_path.write_bytes(await client.report(job_id))
-    result_path.write_bytes(document)
-    return result, report_path, result_path
+async def result(client: Client, job_id: str, *, out: Path | None) -> tuple[Result, list[Path]]:
+    """The job's summary; with `out` a folder, the report (Markdown) and the whole result (JSON) are written there.
+
+    Returns the paths of what was written.
+    """
+    answer, document = await client.result(job_id)
+    if out is None:
+        return answer, []
+    files = {out / f"{job_id}.md": await client.report(job_id), out / f"{job_id}.json": document}
+    await asyncio.to_thread(_write, files)
+    return answer, list(files)
+
+
+def _write(files: dict[Path, bytes]) -> None:
+    for path, content in files.items():
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        except OSError as error:
+            raise CommandError(f"{path} can't be written: {error.strerror}") from error
 
 
 def _summary(out: Console, summary: DocumentSummary) -> None:

@@ -51,8 +51,8 @@ async def here(
 ) -> AsyncIterator[Started | None]:
     """Run a fleet in this data folder; yields when it is ready, None when a signal came before.
 
-    `any_port`: where 8080 is taken and no other port was asked for, take a free one. `logs`: processes write to files in
-    the folder, else to our standard error. Raises CommandError when it can't be started (within `limit_s`).
+    `any_port`: where 8080 is taken and no other port was asked for, take a free one. `logs`: processes write to files
+    in the folder, else to our standard error. Raises CommandError when it can't be started (within `limit_s`).
     """
     environ = dict(os.environ)
     if not logs and sys.stderr.isatty():

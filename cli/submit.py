@@ -49,16 +49,12 @@ async def _follow(gateway: Client, accepted: Accepted, options: Options, started
         running.tell(f"the job goes on: ./quire job {accepted.job_id}, or cancel it: ./quire cancel {accepted.job_id}")
         raise
     took_s = time.monotonic() - started
-    saved: tuple[Path, ...] = ()
-    if options.out:
-        result, *saved = await outcome.save(gateway, accepted.job_id, options.out)
-    else:
-        result, _ = await gateway.result(accepted.job_id)
+    result, paths = await outcome.result(gateway, accepted.job_id, out=options.out)
     if options.as_json:
         print(msgspec.json.encode(status).decode())
     else:
         outcome.show(outcome.console(), status, result)
-        for path in saved:
+        for path in paths:
             print(path)
         print(outcome.last_line(status, took_s))
     return 0 if status.status == "completed" else 1

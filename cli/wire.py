@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from shared.records import TERMINAL
 from shared.outcomes import Usage
+from shared.records import TERMINAL
 from shared.results import DocumentSummary
 
 
@@ -61,6 +61,44 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     """GET /documents/{job_id}, without its pages."""
 
     summary: DocumentSummary | None = None
+
+
+class Stream(msgspec.Struct, frozen=True, kw_only=True):
+    """What waits at one stage."""
+
+    stream: str
+    backlog: int = 0
+    waiting: int = 0
+    in_flight: int = 0
+    oldest_age_s: float = 0
+    dead: int = 0
+
+
+class Service(msgspec.Struct, frozen=True, kw_only=True):
+    service: str
+    workers: int = 0
+    slots: int = 0
+    busy: int = 0
+
+
+class Model(msgspec.Struct, frozen=True, kw_only=True):
+    """`rpm` and `tpm`: requests and tokens a minute; 0: no limit is known."""
+
+    model: str
+    rpm: int = 0
+    tpm: int = 0
+    state: str = ""
+    why: str = ""
+
+
+class Stats(msgspec.Struct, frozen=True, kw_only=True):
+    """GET /batch-stats."""
+
+    streams: list[Stream] = []
+    services: list[Service] = []
+    pages_per_second: float = 0
+    models: list[Model] = []
+    jobs: dict[str, int] = {}
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):

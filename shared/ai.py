@@ -2,8 +2,9 @@
 
 - A call may start only when the limiter granted it and `clear` says that its job is not cancelled.
 - Every call is settled with the limiter, whatever becomes of it.
-- A call takes at most LLM_TIMEOUT_S; cancelling its task closes its connection, so that the server can stop too.
-- The library's errors end here: callers see RetryLater, Refused or Stop, in sentences without keys or page content.
+- A call takes at most LLM_TIMEOUT_S; cancelling its task closes its connection, so that the server stops too.
+- The library's errors end here: callers see RetryLater, Refused or Stop, in sentences that show no key and no
+  page content.
 """
 
 from __future__ import annotations
@@ -14,19 +15,20 @@ import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import TypeVar
+from typing import Generic, Literal, TypeVar
 
 import aiohttp
 import msgspec
 import openai
 from redis.exceptions import RedisError
 
-from shared import ai_answers, ai_errors, ai_forms, ai_headers, prices
-from shared.ai_answers import Answer, Reply
+from shared import ai_answers, ai_errors, ai_forms, ai_headers, metrics, prices
+from shared.ai_answers import Answer, Flaw, Reply
 from shared.ai_errors import CallFailed
 from shared.ai_forms import Message
 from shared.errors import Refused, RetryLater
 from shared.limiter import Limiter, Permit, Result
+from shared.outcomes import Usage
 from shared.prices import Prices
 from shared.settings import ModelSettings, SettingsError
 
@@ -37,6 +39,14 @@ T = TypeVar("T", bound=msgspec.Struct)
 TEMPERATURE = 0.1  # transcription and summaries want the likeliest words; a little warmth keeps out of loops
 WARMER = 0.8  # for a second try after an answer that was cut off or repeated itself
 CONNECT_S = 10.0
+
+_KINDS: dict[Flaw, Literal["ok", "refused", "unreadable"]] = {
+    "": "ok",
+    "refused": "refused",
+    "unreadable": "unreadable",
+    "cut": "unreadable",
+    "repeats": "unreadable",
+}
 
 Clear = Callable[[], Awaitable[None]]
 """Returns when a call may start now; raises Gone if its job was cancelled."""
@@ -66,6 +76,15 @@ async def connect(settings: ModelSettings, limiter: Limiter) -> AsyncIterator[Mo
             await model.settled()
 
 
+class _Question(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
+    """What `ask` was called with."""
+
+    answer: type[T]
+    model: str
+    messages: Sequence[Message]
+    clear: Clear
+
+
 class Model:
     """Asks models of one server. What it learns of how they want to be asked lasts as long as it does."""
 
@@ -88,12 +107,14 @@ class Model:
     ) -> Answer[T]:
         """Ask for one `answer`; the first message is the system's.
 
-        Raises RetryLater (busy, down, or an answer that can't be read), Refused, Stop, and whatever `clear` raises.
+        Raises RetryLater (the server is busy or down, or its answer can't be read), Refused, Stop, and what
+        `clear` raises.
         """
-        began, usage = time.monotonic(), ai_answers.Usage()
+        question = _Question(answer=answer, model=model, messages=messages, clear=clear)
+        began, usage = time.monotonic(), Usage()
         for heat in (temperature, max(temperature, WARMER)):
-            reply = await self._reply(answer, model, messages, heat, clear)
-            usage += ai_answers.Usage(
+            reply = await self._reply(question, heat)
+            usage += Usage(
                 calls=1,
                 tokens_in=reply.tokens_in,
                 tokens_out=reply.tokens_out,
@@ -107,57 +128,61 @@ class Model:
                 raise RetryLater(reply.why)
         raise Refused(f"{reply.why}; asked twice")
 
-    async def _reply(
-        self, answer: type[T], model: str, messages: Sequence[Message], temperature: float, clear: Clear
-    ) -> Reply[T]:
+    async def _reply(self, question: _Question[T], temperature: float) -> Reply[T]:
         """One reply, in the best form that this model takes."""
-        manners = self._manners.setdefault(model, ai_forms.manners(model))
+        manners = self._manners.setdefault(question.model, ai_forms.manners(question.model))
         while True:
-            form, heat = manners.form, temperature if manners.temperature else None
-            body = ai_forms.request(answer, model=model, messages=messages, form=form, temperature=heat)
             try:
-                reply = await self._call(body, answer, messages, clear)
+                return await self._call(question, manners, temperature if manners.temperature else None)
             except CallFailed as failure:
-                if not manners.learn(form, warm=heat is not None, failure=failure):
+                if not failure.ours:
                     raise failure.error from failure
-                log.info("asking %s in another way: %s", model, failure, extra={"action": "model_manners"})
-                continue
-            manners.note(form, kept=reply.value is not None)
-            return reply
+                log.info("asked in another way from now on: %s", failure, extra={"action": "model_manners"})
 
-    async def _call(self, body: bytes, answer: type[T], messages: Sequence[Message], clear: Clear) -> Reply[T]:
+    async def _call(self, question: _Question[T], manners: ai_forms.Manners, temperature: float | None) -> Reply[T]:
         """One call with its permit. Raises CallFailed."""
+        form = manners.form
+        body = ai_forms.request(
+            question.answer,
+            model=question.model,
+            messages=question.messages,
+            form=form,
+            temperature=temperature,
+        )
         permit = await self._limiter.acquire()
-        result = Result(kind="cancelled")
         try:
-            await clear()
+            await question.clear()
             response = await self._send(body)
-            reply = ai_answers.read(response.content, answer, source=ai_answers.spoken(messages))
-            result = Result(
-                kind="ok" if reply.value is not None else "refused" if reply.flaw == "refused" else "unreadable",
-                tokens=reply.tokens_in + reply.tokens_out,
-                limits=ai_headers.limits(response.response.headers),
-                reason=reply.why,
-            )
         except CallFailed as failure:
-            result = failure.result
-            failure.counted = await self._settle(permit, result)
+            failure.ours = manners.learn(form, warm=temperature is not None, failure=failure)
+            failure.counted = await self._settle(permit, failure.result)
             raise
         except BaseException:  # cancelled, or the job is gone: the permit must not leak
-            await self._settle(permit, result)
+            await self._settle(permit, Result(kind="cancelled"))
             raise
+        reply = ai_answers.read(response.content, question.answer, source=ai_answers.spoken(question.messages))
+        manners.note(form, reply)
+        metrics.MODEL_TOKENS.labels("in").inc(reply.tokens_in)
+        metrics.MODEL_TOKENS.labels("out").inc(reply.tokens_out)
+        result = Result(
+            kind=_KINDS[reply.flaw],
+            tokens=reply.tokens_in + reply.tokens_out,
+            limits=ai_headers.limits(response.response.headers),
+            reason=reply.why,
+        )
         await self._settle(permit, result)
         return reply
 
     async def _send(self, body: bytes) -> openai.HttpxBinaryResponseContent:
         try:
-            async with asyncio.timeout(self._timeout_s):
-                return await self._client.post(
-                    "/chat/completions",
-                    cast_to=openai.HttpxBinaryResponseContent,
-                    content=body,
-                    options={"headers": {"Content-Type": "application/json", "Accept": "application/json"}},
-                )
+            with metrics.MODEL_SECONDS.time():
+                async with asyncio.timeout(self._timeout_s):
+                    return await self._client.post(
+                        "/chat/completions",
+                        cast_to=openai.HttpxBinaryResponseContent,
+                        content=body,
+                        options={"headers": {"Content-Type": "application/json", "Accept": "application/json"}},
+                    )
         except TimeoutError as error:
             raise CallFailed(
                 f"The model's server {self._server} gave no answer in {self._timeout_s:g} s", kind="down"
@@ -171,6 +196,7 @@ class Model:
 
     async def _settle(self, permit: Permit, result: Result) -> bool:
         """Tell the limiter, even if this task is cancelled meanwhile. True where a failure counts."""
+        metrics.MODEL_CALLS.labels(result.kind).inc()
         task = asyncio.create_task(self._tell(permit, result), name="settle")
         self._settling.add(task)
         task.add_done_callback(self._settling.discard)

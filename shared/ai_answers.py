@@ -1,4 +1,4 @@
-"""Reads what a model answered. Pure: the bytes of a chat completion in, the value or what is wrong with it out."""
+"""Reads what a model answered. Pure: the bytes of a chat completion in, its value or what is wrong with it out."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Flaw = Literal["", "unreadable", "cut", "repeats", "refused"]
 _THOUGHT = re.compile(r"\A\s*<think>.*?</think>", re.DOTALL)
 _ANCHOR, _STRIDE, _LONGEST_UNIT = 48, 400, 400  # characters
 _RUN_CHARS, _RUN_TIMES, _UNIT_LETTERS = 1500, 20, 3
-"""A run this long, of so many repeats, is a model in a loop. Rules, dot leaders and empty cells have no letters."""
+"""A run so long, of so many repeats, is a model in a loop. Rules, leaders and empty cells have no letters."""
 
 
 class Answer(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
@@ -31,7 +31,7 @@ class Answer(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
 
 
 class Reply(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
-    """What one call brought: a value, or a flaw and a sentence about it. Tokens as the server counted them."""
+    """What one call brought: a value, or a flaw and a sentence about it. Tokens as the server counts them."""
 
     value: T | None = None
     flaw: Flaw = ""
@@ -125,7 +125,7 @@ def decode(content: str, answer: type[T]) -> T:
 
 
 def repeats_itself(text: str, source: str) -> bool:
-    """True where some unit of up to 400 characters stands again and again, though it does not in the source."""
+    """True where a unit of up to 400 characters stands again and again, though it does not in the source."""
     for at in range(0, len(text) - _RUN_CHARS, _STRIDE):
         again = text.find(text[at : at + _ANCHOR], at + 1, at + _LONGEST_UNIT + _ANCHOR)
         if again < 0:
@@ -140,7 +140,7 @@ def repeats_itself(text: str, source: str) -> bool:
 
 
 def _letters(text: str) -> str:
-    """Letters and digits alone: the answer is JSON, with escapes, and Markdown, with marks; the source is neither."""
+    """Letters and digits alone: the answer has JSON's escapes and Markdown's marks, the source has neither."""
     return "".join(filter(str.isalnum, re.sub(r"\\[nrt]", " ", text)))
 
 

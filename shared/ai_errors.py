@@ -1,6 +1,6 @@
 """Failed calls sorted by what happens next: the only place that knows the model library's errors.
 
-busy: the server asks to wait (429), told to the whole fleet. down: nobody answered, or with 5xx. stop: nothing can
+busy: the server asks to wait (429), which the whole fleet is told. down: no answer, or a 5xx. stop: nothing can
 succeed until a person acts. refused: this request can never succeed.
 """
 
@@ -21,9 +21,11 @@ _NO_MONEY = frozenset({"insufficient_quota", "billing_hard_limit_reached", "bill
 _FILTERED = frozenset({"content_filter", "content_policy_violation", "ResponsibleAIPolicyViolation"})
 _FLAGGED = re.compile(r"\bflagged\b|\bmoderation\b", re.IGNORECASE)  # OpenRouter: a 403 that is about the page
 _FOR_A_PERSON = re.compile(
-    r"\bapi.?key\b|credit balance|\bmodel\b.{0,80}\b(?:not found|not exist|not available|unknown)|invalid model name",
+    r"\bapi.?key\b|credit balance|invalid model name"
+    r"|\bmodel\b.{0,80}\b(?:not found|not exist|not available|unknown)",
     re.IGNORECASE | re.DOTALL,
 )
+_CHECK = "check OPENAI_API_KEY, PAGE_MODEL and SUMMARY_MODEL"
 _WHAT_TO_DO = {
     401: "check OPENAI_API_KEY",
     402: "top up the account of OPENAI_API_KEY",
@@ -35,7 +37,11 @@ _WHAT_TO_DO = {
 
 
 class CallFailed(Exception):
-    """A call that brought no answer. `counted` is the limiter's to say: an outage is no page's fault."""
+    """A call that brought no answer.
+
+    `ours`: it is about the way we asked, which is changed now. `counted` is the limiter's to say: an outage is no
+    page's fault.
+    """
 
     def __init__(
         self,
@@ -53,12 +59,14 @@ class CallFailed(Exception):
         self.param = param
         self.retry_after_s = retry_after_s
         self.limits = limits
+        self.ours = False
         self.counted = False
 
     @property
     def result(self) -> Result:
         """What the limiter is told."""
-        return Result(kind=self.kind, retry_after_s=self.retry_after_s, limits=self.limits, reason=str(self))
+        kind = "refused" if self.ours else self.kind
+        return Result(kind=kind, retry_after_s=self.retry_after_s, limits=self.limits, reason=str(self))
 
     @property
     def error(self) -> FleetError:
@@ -83,7 +91,7 @@ def sort(error: Exception, *, server: str, secret: str) -> CallFailed:
     kind = judge(status, code=code, kind=error.type or "", param=param, words=words)
     sentence = f"The model's server {server} answered {status}: {words or 'nothing more'}"
     if kind == "stop":
-        sentence = f"{sentence.rstrip('.')}; {_WHAT_TO_DO.get(status, 'check the model, the key and OPENAI_BASE_URL')}"
+        sentence = f"{sentence.rstrip('.')}; {_WHAT_TO_DO.get(status, _CHECK)}"
     waits = kind in ("busy", "down")
     return CallFailed(
         sentence,
@@ -96,7 +104,7 @@ def sort(error: Exception, *, server: str, secret: str) -> CallFailed:
 
 
 def judge(status: int, *, code: str, kind: str, param: str, words: str) -> Kind:
-    """What an error answer means. `code`, `kind` (its "type") and `param` as OpenAI's error object has them, or empty."""
+    """What an error answer means. `code`, `kind` ("type") and `param` as OpenAI's error object has them, or empty."""
     if code in _FILTERED or kind in _FILTERED:
         return "refused"
     if status == 429:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import msgspec
 
 from shared import results, schema
+from shared.ai_answers import Reply
 from shared.ai_errors import CallFailed
 
 Message = Mapping[str, object]
@@ -24,7 +25,7 @@ _ABOUT_FORM = re.compile(
 _ABOUT_TEMPERATURE = re.compile(r"\btemperature\b", re.IGNORECASE)
 _TEACHES = frozenset({400, 404, 415, 422, 500, 501})
 _FIXED_TEMPERATURE = re.compile(r"(?:^|/)(?:gpt-[5-9]|o[1-9])(?![a-z])")
-"""Models that reason refuse a temperature (OpenAI's guide "Using GPT-6"); the others tell when they are asked."""
+"""Models that reason refuse a temperature (OpenAI's guide to GPT-6); others tell when they are asked."""
 _UNKEPT = 3
 """So many first answers that keep to no schema: the server took it and ignores it."""
 
@@ -38,7 +39,7 @@ class Manners(msgspec.Struct):
     """Answers that did not keep to the schema; -1 once one did."""
 
     def learn(self, form: Form, warm: bool, failure: CallFailed) -> bool:
-        """True if the refusal is about how we asked, in `form` and with a temperature if `warm`: ask again."""
+        """True where the refusal is about how we asked: in `form`, with a temperature if `warm`. Then ask again."""
         if failure.status not in _TEACHES:
             return False
         words = f"{failure.param} {failure}"
@@ -50,13 +51,16 @@ class Manners(msgspec.Struct):
             return True
         return False
 
-    def note(self, form: Form, *, kept: bool) -> None:
-        """Whether an answer asked for in `form` could be read."""
+    def note(self, form: Form, reply: Reply[Any]) -> None:
+        """What came back where `form` was asked for."""
         if form != "schema" or self.unkept < 0:
             return
-        self.unkept = -1 if kept else self.unkept + 1
-        if self.unkept == _UNKEPT:
-            self._step_down(form)
+        if reply.value is not None:
+            self.unkept = -1
+        elif reply.flaw == "unreadable":
+            self.unkept += 1
+            if self.unkept == _UNKEPT:
+                self._step_down(form)
 
     def _step_down(self, form: Form) -> None:
         if self.form == form:  # else a call that was in flight at the same time has learnt it already
@@ -76,7 +80,7 @@ def request(
     form: Form,
     temperature: float | None,
 ) -> bytes:
-    """The body of a chat completion request. Encoded here: the library's own way takes three times as long (measured)."""
+    """The body of a chat completion request, encoded: the library's own way takes three times as long (measured)."""
     name, kept_to = results.NAMES[answer], schema.strict(answer)
     body: dict[str, Any] = {"model": model, "messages": messages}
     if temperature is not None:

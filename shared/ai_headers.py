@@ -25,9 +25,9 @@ def seconds(text: str) -> float | None:
 
 
 def retry_after_s(headers: Mapping[str, str], message: str = "") -> float | None:
-    """How long the server asks us to wait: Retry-After (seconds or a date), its message, or when a limit is full again.
+    """How long the server asks us to wait: Retry-After (seconds or a date), its message, or until a limit refills.
 
-    Source: OpenAI's guide "Rate limits", RFC 9110 section 10.2.3, and what OpenAI's 429s say ("try again in 1.2s").
+    Sources: RFC 9110 section 10.2.3, OpenAI's guide "Rate limits", and its 429s ("try again in 1.2s").
     """
     if (wait := seconds(headers.get("retry-after-ms", "") + "ms")) is not None:
         return wait

@@ -1,4 +1,4 @@
-"""What a model's server said, made fit to be shown and logged: no key, no image, no echo of what was sent, and short."""
+"""What a model's server said, made fit to be shown and logged: no key, no image, no echo of the request, short."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def clean(text: str, *, secret: str = "") -> str:
 
 
 def said(body: object) -> str:
-    """The message in the body of an error, in the forms that servers use; the text itself where it is none of them."""
+    """The message in the body of an error, in the forms that servers use; text that is none of them as it is."""
     match body:
         case {"error": {"message": str(message)}} | {"message": str(message)}:
             return message

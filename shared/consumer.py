@@ -73,12 +73,12 @@ class Consumer:
         self._app.control.on_cancel(self._leases.abort_run)
         metrics.SLOTS.labels(self.stage.fact.stream).set(self.stage.slots)
         async with self._group:
-            keeper = self._group.create_task(self._leases.keep(), name="leases")
+            self._group.create_task(self._leases.keep(), name="leases")
             reclaimer = self._group.create_task(self._reclaim(), name="reclaim")
             await self._read()
             await reclaimer
             await self._drain()
-            keeper.cancel()
+            self._leases.close()
 
     async def _read(self) -> None:
         stop = self._app.stop

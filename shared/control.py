@@ -36,6 +36,7 @@ class Control:
         self._current = asyncio.Condition()
         self._cancelled: OrderedDict[str, None] = OrderedDict()
         self._listeners: list[Callable[[str], None]] = []
+        self._closed = False
 
     def on_cancel(self, listener: Callable[[str], None]) -> None:
         """Call `listener(run)` for each run that is cancelled."""
@@ -54,14 +55,18 @@ class Control:
         if run in self._cancelled:
             raise Gone(f"{job} was cancelled")
 
+    def close(self) -> None:
+        """Let `watch` return after its read."""
+        self._closed = True
+
     async def watch(self) -> None:
-        """Read until cancelled; a connection that breaks is made anew."""
+        """Read until closed; a connection that breaks is made anew."""
         last = ""
-        while True:
+        while not self._closed:
             try:
                 async with bus.reader(self._url) as redis:
                     last = last or await self._newest(redis)
-                    while True:
+                    while not self._closed:
                         last = await self._read(redis, last)
             except (RedisError, OSError) as error:
                 log.warning("control stream not read: %s", error, extra={"action": "control_error"})

@@ -43,6 +43,7 @@ class Liveness:
         self._service = service
         self._worker = worker
         self._given_at = time.monotonic()
+        self._left = asyncio.Event()
         self.port = 0
         self.slots: Callable[[], tuple[int, int]] = lambda: (0, 0)
 
@@ -56,20 +57,28 @@ class Liveness:
         self._given_at = time.monotonic()
 
     async def beat(self) -> None:
-        """Give it every few seconds until cancelled."""
-        while True:
+        """Give it every few seconds until `leave`."""
+        while not self._left.is_set():
             try:
                 await self.give()
             except (RedisError, OSError) as error:
                 log.warning("no sign of life given: %s", error, extra={"action": "beat_failed"})
-            await asyncio.sleep(BEAT_S)
+            try:
+                async with asyncio.timeout(BEAT_S):
+                    await self._left.wait()
+            except TimeoutError:
+                continue
 
     async def leave(self) -> None:
         """A clean end: nobody need wait for the sign to expire."""
-        async with self._redis.pipeline(transaction=False) as pipe:
-            pipe.delete(keys.live(self._worker))
-            pipe.zrem(keys.LIVE, self._worker)
-            await pipe.execute()
+        self._left.set()
+        try:
+            async with self._redis.pipeline(transaction=False) as pipe:
+                pipe.delete(keys.live(self._worker))
+                pipe.zrem(keys.LIVE, self._worker)
+                await pipe.execute()
+        except (RedisError, OSError) as error:
+            log.warning("left without a word: %s", error, extra={"action": "leave_failed"})
 
     def ailments(self) -> list[str]:
         age = time.monotonic() - self._given_at

@@ -54,6 +54,7 @@ class Leases:
         self._fact = fact
         self._lease_s = lease_s
         self._held: dict[str, Held] = {}
+        self._closed = asyncio.Event()
 
     def __len__(self) -> int:
         return len(self._held)
@@ -81,11 +82,14 @@ class Leases:
     def tasks(self) -> list[asyncio.Task[None]]:
         return [held.task for held in self._held.values() if held.task is not None]
 
+    def close(self) -> None:
+        """Let `keep` return: nothing is held any more."""
+        self._closed.set()
+
     async def keep(self) -> None:
-        """Renew until cancelled. Nothing but cancellation ends this loop."""
+        """Renew until closed. Nothing else ends this loop."""
         answered_at = time.monotonic()
-        while True:
-            await asyncio.sleep(self._lease_s / RENEWALS)
+        while not await self._closed_within(self._lease_s / RENEWALS):
             try:
                 await self._renew()
                 answered_at = time.monotonic()
@@ -94,6 +98,13 @@ class Leases:
                 log.warning("leases not renewed: %s", error, extra={"action": "renew_failed"})
                 if time.monotonic() - answered_at > self._lease_s:
                     self.abort_all("lost")
+
+    async def _closed_within(self, seconds: float) -> bool:
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._closed.wait()
+        except TimeoutError:
+            return False
 
     async def _renew(self) -> None:
         ids = list(self._held)

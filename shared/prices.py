@@ -1,8 +1,8 @@
 """What model calls cost: list prices by model, which the user can replace (PRICES_FILE).
 
 `prices.json` holds OpenAI's standard prices for prompts up to 272,000 tokens, as published in November 2026
-(https://developers.openai.com/api/docs/pricing). Discounts (cached input, batch, flex) are left out, so that a cost is
-what a call takes at most; a model that is not in the table has no known cost.
+(https://developers.openai.com/api/docs/pricing). Discounts (cached input, batch, flex) are left out, so that a
+cost is what a call takes at most; a model that is not in the table has no known cost.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Prices:
 def load(path: str) -> Prices:
     """The user's table, or ours where `path` is empty.
 
-    Raises SettingsError where the file can't be read or does not hold {"model": {"input": 0.1, "output": 0.5}, …}.
+    Raises SettingsError where it can't be read or is not {"model": {"input": 0.1, "output": 0.5}, …}.
     """
     try:
         table = msgspec.json.decode((Path(path) if path else _OURS).read_bytes(), type=dict[str, Price])

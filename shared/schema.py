@@ -1,8 +1,8 @@
 """JSON schemas that a model must keep to, made from msgspec Structs.
 
-They fit "strict" structured outputs (OpenAI's guide "Structured model outputs"): the root is an object, every property is
-required, nothing else is allowed. Docstrings of structs and of their fields become descriptions: they are part of the
-prompt.
+They fit "strict" structured outputs (OpenAI's guide "Structured model outputs"): the root is an object, every
+property is required, nothing else is allowed. Docstrings of structs and of their fields become descriptions: they are
+part of the prompt.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import msgspec
 
 @cache
 def strict(kind: type[msgspec.Struct]) -> dict[str, Any]:
-    """The schema of an answer that is made of structs, lists, text and numbers. The same object each time: read only."""
+    """The schema of an answer made of structs, lists, text and numbers. The same object each time: read only."""
     (root,), components = msgspec.json.schema_components([kind], ref_template="#/$defs/{name}")
     structs = {each.__name__: each for each in _structs(msgspec.inspect.type_info(kind))}
     defined = {name: _tighten(component, structs[name]) for name, component in components.items()}

@@ -124,14 +124,13 @@ def run(
                 liveness=Liveness(redis, service=name, worker=worker),
             )
             async with asyncio.TaskGroup() as group:
-                watcher = group.create_task(app.control.watch(), name="control")
-                beat = group.create_task(app.liveness.beat(), name="liveness")
+                group.create_task(app.control.watch(), name="control")
+                group.create_task(app.liveness.beat(), name="liveness")
                 try:
                     await _serve(app, main, own_port=own_port)
                 finally:
-                    watcher.cancel()
-                    beat.cancel()
-            await app.liveness.leave()
+                    app.control.close()
+                    await app.liveness.leave()
 
     process(name, kind, with_redis)
 

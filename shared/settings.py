@@ -68,4 +68,5 @@ def load(kind: type[Kind], environ: Mapping[str, str] | None = None) -> Kind:
     except msgspec.ValidationError as error:
         sentence, _, path = str(error).partition(" - at `$.")
         variable = path.rstrip("`")
-        raise SettingsError(f"{variable}: {sentence.lower()}, in {source.get(variable)!r}") from error
+        expected = sentence.partition(", got")[0].lower()
+        raise SettingsError(f"{variable}: {expected}, got {source.get(variable)!r}") from error

@@ -105,7 +105,7 @@ def _webp(page: Grey, number: int) -> bytes:
     canvas = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
     said = marks.mark(number, rest) + b"-" * marks.GAP
     extended = b"VP8X" + struct.pack("<I", 10) + bytes(4) + canvas  # only an extended file may hold foreign chunks
-    body = b"WEBP" + extended + b"PAGE" + struct.pack("<I", len(said)) + said + rest
+    body: bytes = b"WEBP" + extended + b"PAGE" + struct.pack("<I", len(said)) + said + rest
     return b"RIFF" + struct.pack("<I", len(body)) + body
 
 

@@ -40,7 +40,7 @@ def embedded(*options: str, folder: Path | None = None, port: int | None = None)
     kept = folder is not None
     data = folder or Path(tempfile.mkdtemp(prefix="quire-test-redis-"))
     port = port or free_port()
-    command = [get_binary_path(), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(data), "--save", ""]
+    command = [str(get_binary_path()), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(data), "--save", ""]
     server = subprocess.Popen(
         [*command, "--appendonly", "yes", *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )

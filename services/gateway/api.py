@@ -8,8 +8,8 @@ from typing import Literal
 import msgspec
 
 from shared.fleet import LimitStats, ServiceStats, StreamStats
-from shared.records import PageStatus, Status
 from shared.outcomes import Usage
+from shared.records import PageStatus, Status
 from shared.results import Cited, Figure, PageKind, Table
 
 Strategy = Literal["batch_parallel", "single_batch"]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from services.gateway import api, names
 from services.gateway.configuration import GatewaySettings
 from shared.ledger import Cancelled
+from shared.records import Status
 from shared.service import App
 
 
@@ -33,7 +36,7 @@ def told(job_id: str, cancelled: Cancelled) -> api.Cancellation:
         message = f"The job had ended before: it is {cancelled.status}."
     return api.Cancellation(
         job_id=job_id,
-        status=cancelled.status,
+        status=cast(Status, cancelled.status),  # the script's words are the job's
         cancelled=cancelled.status == "cancelled",
         stopped=api.Stopped(pages=pages, batches=batches),
         message=message,

@@ -25,7 +25,7 @@ class GatewaySettings(Settings, frozen=True, kw_only=True, rename="upper"):
     max_body_bytes: Count = 2_000_000_000
     """The longest body of one request. It goes to the blob store as it arrives, so this guards the disk, not memory."""
     max_image_bytes: Count = 20_000_000
-    """The largest single page image, decoded. An image is held in memory whole, a few times over while it is decoded."""
+    """The largest page image, decoded. An image is held in memory whole, a few times over while it is decoded."""
     max_pages: Count = 20_000
     """The most page images of one document."""
     body_timeout_s: Seconds = 60

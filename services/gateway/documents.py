@@ -6,14 +6,15 @@ Memory does not grow with the document: pages are fetched WINDOW at a time, and 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import TypeVar
 
 import msgspec
 
 from services.gateway import api, report, status
 from services.gateway.uploads import storing
-from shared.records import TERMINAL, BatchRecord, Job, Jobs, PageRecord, usage
+from shared.jobs import Jobs
+from shared.records import TERMINAL, BatchRecord, Job, PageRecord, usage
 from shared.results import BatchSummary, DocumentSummary, PageAnalysis
 
 WINDOW = 32  # blobs that are read at once: enough to hide their latency, little enough to hold
@@ -23,7 +24,7 @@ Get = Callable[[str], Awaitable[bytes]]
 Result = TypeVar("Result", PageAnalysis, BatchSummary, DocumentSummary)
 
 
-async def as_json(job: Job, jobs: Jobs, get: Get) -> AsyncIterator[bytes]:
+async def as_json(job: Job, jobs: Jobs, get: Get) -> AsyncGenerator[bytes, None]:
     """The result, in pieces that make up one JSON object. `get` answers a blob or raises FileNotFoundError.
 
     Raises Problem (503) where the blob store can't be read, and redis' errors.

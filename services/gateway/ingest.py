@@ -64,7 +64,7 @@ async def pdf(body: Body, upload: Upload) -> Taken:
         head = piece[:8].hex(" ") or "nothing"
         raise Problem(
             "not-a-pdf",
-            f"There is no %PDF- in the first {_PDF_HEAD_BYTES:,} bytes, which begin with {head}: send a PDF file as it is.",
+            f"There is no %PDF- in the first {_PDF_HEAD_BYTES:,} bytes, which begin with {head}: send a PDF file.",
         )
     async with upload.writer(PDF_NAME) as out:
         while piece:

@@ -17,7 +17,7 @@ REDIS_BACK_S = 2  # a restart of a server with an append-only file, mostly
 
 @web.middleware
 async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """An answer that has begun can't become a problem any more: its connection breaks, so that nobody takes it for whole."""
+    """An answer that has begun can't become a problem: its connection breaks, so that nobody takes it for whole."""
     try:
         return await handler(request)
     except Problem as problem:

@@ -109,9 +109,9 @@ class Submission:
                 self._field(event, value)
         elif self._depth == 2 and self._key == IMAGES:
             if event != "string":
-                raise Problem(
-                    "bad-image", f"Image {self._images + 1} is not a string: send it as base64 or as a data URL."
-                )
+                number = self._images + 1
+                told = f"Image {number} is not a string: send it as base64 or as a data URL."
+                raise Problem("bad-image", told, image=number)
             self._images += 1
             return str(value)
         if event.startswith("start_"):
@@ -143,7 +143,8 @@ def decode(entry: str, number: int) -> bytes:
     if entry.startswith("data:"):
         head, comma, entry = entry.partition(",")
         if not comma or not head.endswith(";base64"):
-            raise Problem("bad-image", f"Image {number} is a data URL without base64: send data:image/jpeg;base64,...")
+            told = f"Image {number} is a data URL without base64: send data:image/jpeg;base64,..."
+            raise Problem("bad-image", told, image=number)
     try:
         return pybase64.b64decode(entry, validate=True)
     except (binascii.Error, ValueError):
@@ -172,8 +173,9 @@ def check_image(data: bytes, number: int, *, max_bytes: int) -> None:
             limit_bytes=max_bytes,
         )
     if image_type(data) is None:
+        head = data[:8].hex(" ") or "nothing"
         raise Problem(
             "bad-image",
-            f"Image {number} is neither JPEG, PNG, WebP, GIF, TIFF nor BMP: it begins with {data[:8].hex(' ') or 'nothing'}.",
+            f"Image {number} is neither JPEG, PNG, WebP, GIF, TIFF nor BMP: it begins with {head}.",
             image=number,
         )

@@ -8,10 +8,9 @@ from contextlib import aclosing
 import msgspec
 from aiohttp import web
 
-from services.gateway import cancelling, checkup, documents, names, pace, status, submissions
+from services.gateway import api, cancelling, checkup, documents, names, pace, status, submissions
 from services.gateway.configuration import GatewaySettings
 from services.gateway.middleware import problems
-from services.gateway import api
 from shared import fleet, health
 from shared.records import Job
 from shared.service import App

@@ -20,12 +20,12 @@ from services.gateway.problems import Problem
 from services.gateway.uploads import Upload
 from shared import fleet
 from shared.events import PageRequested
-from shared.records import TERMINAL
 from shared.ledger import Submission
+from shared.records import TERMINAL
 from shared.service import App
 
 PLAN_WAIT_S = 2.0
-"""A PDF's pages are counted by a splitter, mostly within a tenth of a second: its answer waits so long for real numbers."""
+"""A PDF's pages are counted by a splitter, mostly within a tenth of a second: so long its answer waits for them."""
 PLAN_LOOK_S = 0.05
 """How often to look."""
 
@@ -150,7 +150,7 @@ async def _fleet(app: App[GatewaySettings]) -> Fleet:
 
 
 async def _counted_pages(app: App[GatewaySettings], ref: str) -> int:
-    """How many pages the document has; 0 if nobody has counted them in time. It is accepted already: no error matters."""
+    """How many pages the document has; 0 if nobody counted them in time. It is accepted already: no error matters."""
     deadline = time.monotonic() + PLAN_WAIT_S
     while time.monotonic() < deadline:
         try:

@@ -38,8 +38,8 @@ class Block(msgspec.Struct, kw_only=True):
 
 
 _BULLET = re.compile(r"(?:[•◦▪‣●○■□–—*·∗⋆]|-|\(?[a-z0-9]{1,2}\)|\d{1,2}\.)\s+(?=\S)")
-_NUMBER_ITEM = re.compile(r"(?P<number>\d{1,2})\.?\s+\S")
-_LEADERS = re.compile(r"(?:\. ?){4,}|…{2,}|(?:\s\.){3,}")
+_NUMBER_ITEM = re.compile(r"(?P<number>\d{1,2})\.\s+\S")
+_LEADERS = re.compile(r"(?:(?:\s?\.){4,}|…{2,})\s*[\divxlc][\divxlc,\s–-]*$")
 _ENTRY = re.compile(r"\S.{1,80}?,\s\d{1,4}(?:[–-]\d{1,4})?(?:,\s\d{1,4}(?:[–-]\d{1,4})?)*")
 _ENDS_IN_PAGE = re.compile(r"\D\s(?:\d{1,4}|[ivxlc]{1,7})$")
 _FOOTNOTE = re.compile(r"\d{1,2}")
@@ -92,7 +92,8 @@ def _start(line: str, previous: Block | None, following: str, width: int, siblin
     if bullet := _BULLET.match(line):
         if line[bullet.end() - 2 : bullet.end()] != "- " or not in_code:
             return Block(kind=Kind.ITEM, lines=[line])
-    if codelike.is_code(line, after_code=in_code) or codelike.is_data(line):
+    goes_on = previous is not None and _goes_on(previous, width)
+    if codelike.is_command(line) or (not goes_on and codelike.is_code(line, after_code=in_code)):
         return None if in_code else Block(kind=Kind.CODE, lines=[line])
     if previous is None or previous.kind in (Kind.CODE, Kind.HEADING, Kind.ENTRY, Kind.TABLE):
         return Block(kind=Kind.PARAGRAPH, lines=[line])
@@ -107,7 +108,7 @@ def _start(line: str, previous: Block | None, following: str, width: int, siblin
 
 def _heading(line: str, previous: Block | None, following: str, width: int, siblings: set[str]) -> Heading | None:
     if heading := headings.front(line):
-        return heading
+        return heading if previous is None else Heading(0, heading.text)
     if heading := headings.numbered(line):
         if heading.level > 1 or not line[0].isdigit():
             return heading
@@ -115,12 +116,22 @@ def _heading(line: str, previous: Block | None, following: str, width: int, sibl
     ended = (
         previous is None
         or previous.kind is Kind.HEADING
+        or previous.kind is Kind.CODE
         or (previous.kind in (Kind.PARAGRAPH, Kind.ITEM) and _TERMINAL.search(previous.lines[-1]) is not None)
     )
     goes_on = bool(following) and (following[0].isupper() or following[0] in "“‘«„") and len(following) > 0.5 * width
+    if previous is not None and previous.kind is Kind.CODE:
+        goes_on = goes_on and codelike.reads_as_prose(following)
     if ended and goes_on and headings.title_like(line) and not headings.title_like(following):
         return Heading(0, line, sure=False)
     return None
+
+
+def _goes_on(block: Block, width: int) -> bool:
+    """Whether prose breaks off at the end of a full line, so that the next line is prose too."""
+    last = block.lines[-1]
+    prose = block.kind in (Kind.PARAGRAPH, Kind.ITEM)
+    return prose and len(last) >= 0.85 * width and last[-1] not in ".:;?!" and codelike.reads_as_prose(last)
 
 
 def _list_numbers(lines: list[str]) -> set[str]:

@@ -6,7 +6,8 @@ import re
 
 from services.local_model.languages import ALL_STOP_WORDS
 
-_PROMPT = re.compile(r"(?:>>>|\.\.\.|[>$#%+]|In \[\d+\]:|\[\d+\])\s+\S|#(?:include|define|if|endif|pragma|!)|//|/\*|\*/")
+_PROMPT = re.compile(r"(?:>>>|#{1,3}|[>$%+]|In \[\d+\]:|\[\d+\])\s+\S|#(?:include|define|if|endif|pragma|!)|//|/\*|\*/")
+_COMMAND = re.compile(r"(?:>>>|[>$]|In \[\d+\]:|\[\d+\])\s+\S|#(?:include|define|if|endif|pragma|!)")
 _SHAPE = re.compile(
     r"<-\s|[^<]=[=>]|!=|&&|\|\||\+\+;|->\w|\);?$|[{};]$|^[{})\]]+[;,]?$|^\w[\w.]*\(.*\)\s*[;{]?$"
     r"|^(?:def|class|return|import|from|using|namespace|template|void|int|char|const|static|struct|public|private|else"
@@ -16,11 +17,18 @@ _SYMBOL = re.compile(r"[{}\[\]<>=;$\\/|&*+~^%#@_]")
 _WORD = re.compile(r"[^\W\d_]+")
 
 
+def is_command(line: str) -> bool:
+    """Whether a line begins as only program text does: a prompt, an output's index, a preprocessor's word."""
+    return _COMMAND.match(line.strip()) is not None
+
+
 def is_code(line: str, *, after_code: bool = False) -> bool:
     """Whether a line is to stand as it is. `after_code`: the line before was; less evidence is needed then."""
     text = line.strip()
     if not text:
         return False
+    if is_data(text):
+        return True
     if _PROMPT.match(text) and not (text[0] in "#>*" and reads_as_prose(text[1:])):
         return True
     if reads_as_prose(text):

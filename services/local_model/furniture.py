@@ -9,6 +9,8 @@ import re
 
 import msgspec
 
+from services.local_model.headings import numbered
+
 _FOLIO = re.compile(
     r"(?:[-–—|]\s*)?(?:page|seite|página|pagina|p\.)?\s*(?:\d{1,4}|[ivxlc]{1,7})(?:\s*(?:/|of|von|sur|de|di)\s*\d{1,4})?"
     r"(?:\s*[-–—|])?",
@@ -22,7 +24,7 @@ _CHAPTER = re.compile(
     r"(?:\d{1,3}|[A-Z]|[IVX]{1,5})\s*[.:–—-]\s*\S",
     re.IGNORECASE,
 )
-_SECTION = re.compile(r"\d{1,3}(?:\.\d{1,3})*\.?\s+[^\W\d_]")
+_CHAPTER_ALONE = re.compile(r"(?:chapter|kapitel|chapitre|capítulo|capitolo|hoofdstuk|part|teil)\s+\w{1,5}", re.IGNORECASE)
 _LONGEST = 90  # characters of a running head
 
 
@@ -55,12 +57,11 @@ def strip(lines: list[str], page: int) -> Stripped:
 
 def _head(line: str, lines: list[str], place: int, page: int) -> str | None:
     """The text of a running head, None if the line is none."""
-    if len(line) > _LONGEST or len(lines) < 3:
+    if len(line) > _LONGEST or len(lines) < 3 or _CHAPTER_ALONE.fullmatch(line):
         return None
     match = _AT_END.fullmatch(line) or _AT_START.fullmatch(line)
     if match and _could_be_folio(match["number"], page) and _is_label(match["text"]):
-        looks_like_a_list = place == 0 and match.re is _AT_START and _SECTION.match(line) and not line.isupper()
-        if not looks_like_a_list or _CHAPTER.match(match["text"]):
+        if match.re is _AT_END or _CHAPTER.match(match["text"]) or _is_left_page(match["number"]):
             return match["text"].strip()
     if place == 0 and _CHAPTER.match(line) and not line.endswith(".") and _is_label(line):
         return line
@@ -74,9 +75,16 @@ def _could_be_folio(number: str, page: int) -> bool:
     return -2 <= page - int(number) <= 60
 
 
+def _is_left_page(number: str) -> bool:
+    """Whether a number before a title is a page's, not the title's: left pages are even, chapters are few."""
+    return not number.isdigit() or (int(number) % 2 == 0 and int(number) > 12)
+
+
 def _is_label(text: str) -> bool:
     """Whether a text can be a title: a few words that begin large and don't end as a sentence or an entry does."""
     words = text.split()
+    if numbered(text) is None and any(map(str.isdigit, text)):
+        return False  # a row of figures, a sentence's end
     begins = text[0].isupper() or text[0].isdigit() or len(words) == 1
     return begins and len(words) <= 12 and not text.endswith((".", ",", ";", ":", "!", "?", "…", "(")) and ". ." not in text
 

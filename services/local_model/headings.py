@@ -25,6 +25,11 @@ _FRONT = frozenset(
 )
 _CODE_MARKS = re.compile(r"[=<>{}$\\@~|]|::|\(\)|->|https?:|\w\(\w")
 _END = (".", ",", ";", ":", "!", "…", "(", "-", "–")
+_APPARATUS = re.compile(
+    r"(?:\bcontents|\bindex|\breferences|\bbibliography|\bworks cited|list of (?:figures|tables)|inhalt|inhaltsverzeichnis"
+    r"|literatur\w*|stichwortverzeichnis|table des matières|bibliographie|sommaire|índice(?: \w+)?|bibliografía)$",
+    re.IGNORECASE,
+)
 _PUNCTUATION = re.compile(r"[\s.:–—-]+")
 _MOST_WORDS = 12
 _LONGEST = 80  # characters
@@ -50,11 +55,25 @@ def numbered(line: str) -> Heading | None:
         if not title:
             return Heading(1, line)
         word = match["word"].casefold()
-        label = f"{match['word'].title()} {match['number']}" if word in _PARTS | _APPENDICES else match["number"]
-        return Heading(1, f"{label} {title}")
+        named = word in _PARTS | _APPENDICES or not match["number"].isdigit()
+        label = f"{match['word'].title()} {match['number']}" if named else match["number"]
+        return Heading(1, label + (" " if label.isdigit() else ": ") + title)
     if (match := _NUMBERED.fullmatch(line)) and _is_title(match["title"]) and not match["number"].startswith("0"):
         return Heading(match["number"].count(".") + 1, f"{match['number']} {match['title']}")
     return None
+
+
+def with_titles(lines: list[str]) -> list[str]:
+    """The lines, with `Chapter 1` and a title on the line below it put together."""
+    together: list[str] = []
+    for line in lines:
+        text = line.strip()
+        match = _CHAPTER.fullmatch(together[-1].strip()) if together else None
+        if match and not match["title"] and text and _is_title(text) and not numbered(text):
+            together[-1] = f"{match['word']} {match['number']}: {text}"
+        else:
+            together.append(line)
+    return together
 
 
 def front(line: str) -> Heading | None:
@@ -76,21 +95,25 @@ def _is_title(text: str) -> bool:
     words = text.split()
     if len(words) > _MOST_WORDS or text.endswith(_END) or ". ." in text or _CODE_MARKS.search(text):
         return False
-    if not (text[0].isupper() or text[0] in "“‘\"'«„" or words[0].endswith("()") or not text[0].isascii()):
+    wide = text[0].isalpha() and not text[0].islower()  # Chinese knows no capitals
+    if not (wide or text[0] in "“‘\"'«„" or words[0].endswith("()")):
         return False
     letters = sum(map(str.isalpha, text))
     return letters >= 3 and letters + text.count(" ") >= 0.75 * len(text)
 
 
-def of_running_head(text: str) -> Heading | None:
-    """The heading that a running head repeats, None where it has no number: it may be the document's title.
+def of_running_head(text: str) -> Heading:
+    """The heading that a running head repeats. One without a number is the outermost: often the document's title.
 
     Running heads are often set in capitals; those are written small again.
     """
-    heading = numbered(text)
-    if heading is None or not heading.text.isupper():
-        return heading
-    return Heading(heading.level, string.capwords(heading.text))
+    heading = numbered(text) or Heading(0, text)
+    return Heading(heading.level, string.capwords(heading.text) if heading.text.isupper() else heading.text)
+
+
+def is_apparatus(text: str) -> bool:
+    """Whether a heading is of a part that leads through the document rather than says something: contents, index."""
+    return _APPARATUS.search(text) is not None
 
 
 def breaks_off(line: str) -> bool:

@@ -29,7 +29,8 @@ def kind_of(page: int, found: list[Block], sentences: int) -> PageKind:
     words = sum(len(line.split()) for line in lines)
     if len(entries) >= 4 and len(entries) > 0.35 * len(lines):
         return "index" if any(map(_INDEX.search, titles)) or _alphabetical(entries) else "contents"
-    if any(map(_REFERENCES.fullmatch, titles)) and sum(bool(_YEAR.search(line)) for line in lines) >= 3:
+    years = sum(bool(_YEAR.search(line)) for line in lines)
+    if any(map(_REFERENCES.fullmatch, titles)) and years >= max(3, 0.25 * len(lines)):
         return "references"
     if page <= 2 and words < COVER_WORDS and sentences <= 1:
         return "cover" if page == 1 else "text"

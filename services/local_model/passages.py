@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import msgspec
 
@@ -13,8 +13,8 @@ from services.local_model.languages import ALL_STOP_WORDS
 from services.local_model.worth import worth
 
 _HEADING = re.compile(r"(#{1,6})\s+(.*)")
-_ITEM = re.compile(r"(?:[-*+•–—]|\d{1,2}[.)])\s+")
-_LABEL = re.compile(r"(?:\*\*)?(?:summary|key points?|text|headings?)(?:\*\*)?:(?:\*\*)?\s*", re.IGNORECASE)
+_ITEM = re.compile(r"\A(?:[-*+•–—]|\d{1,2}[.)])\s+")
+_LABEL = re.compile(r"\A(?:\*\*)?(?:summary|key points?|text|headings?)(?:\*\*)?:(?:\*\*)?\s*", re.IGNORECASE)
 _ASIDE = re.compile(r"\s*[(\[](?:see|cf\.|siehe|vgl\.|voir|véase)\s[^()\[\]]*(?:\[[^\]]*\][^()\[\]]*)?[)\]]", re.IGNORECASE)
 _WORD = re.compile(r"[^\W\d_]{3,}")
 _WIDE = re.compile(r"[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af]{2,}")
@@ -84,21 +84,26 @@ def scores(passages: Sequence[Passage]) -> list[float]:
     """How much each passage says for the whole and how well it stands alone. 1 is about the average."""
     central = textrank.rank([words(passage.text) for passage in passages])
     return [
-        float(rank) * passage.worth * (1.25 if passage.opens else 1.0)
+        float(rank) * passage.worth * (1.4 if passage.opens else 1.0)
         for rank, passage in zip(central, passages, strict=True)
     ]
 
 
 
 
-def of_page(text: str, page: int, *, under: str = "") -> list[Passage]:
-    """The usable sentences of a page's Markdown. `under`: the outermost heading that the page begins under."""
+def of_page(
+    text: str, page: int, *, under: str = "", chapters: Collection[str] | None = None
+) -> list[Passage]:
+    """The usable sentences of a page's Markdown.
+
+    `under`: the chapter that the page begins in; `chapters`: the headings that begin another, None: those of level 1.
+    """
     found = []
     opens = False
     for heading, paragraph in of_markdown(text):
         if heading is not None:
             opens = True
-            if heading.level == 1:
+            if heading.text in chapters if chapters is not None else heading.level == 1:
                 under = heading.text
             continue
         for place, (sentence, weight) in enumerate(usable(paragraph)):

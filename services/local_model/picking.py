@@ -8,16 +8,18 @@ from collections.abc import Iterable, Sequence
 
 from services.local_model.passages import Passage, words
 
-_SAME_PAGE = 0.45  # what a second sentence of a page still counts
+_SAME_PAGE = 0.45
 _SAME_HEADING = 0.75
 _TOO_CLOSE = 0.5  # Jaccard similarity of the words
 _CONTAINED = 0.8  # of the shorter one's words
 
 
 def choose(
-    passages: Sequence[Passage], scores: Sequence[float], count: int, *, besides: Iterable[Passage] = ()
+    passages: Sequence[Passage], scores: Sequence[float], count: int, *, besides: Iterable[Passage] = (), same_page: float = _SAME_PAGE
 ) -> list[int]:
-    """The places of at most `count` passages, in their order. `besides`: what has been said elsewhere.
+    """The places of at most `count` passages, in their order.
+
+    `besides`: what has been said elsewhere; `same_page`: what a second sentence of a page still counts (0 to 1).
 
     Greedy, and lazily so: a candidate's weight only falls while others are chosen, so the best of the heap is the best of
     all once its weight has been brought up to date.
@@ -32,7 +34,7 @@ def choose(
         stale, place = heapq.heappop(heap)
         passage = passages[place]
         times = max((pages[page] for page in passage.pages), default=0)
-        weight = scores[place] * _SAME_PAGE**times * _SAME_HEADING ** under[passage.heading]
+        weight = scores[place] * same_page**times * _SAME_HEADING ** under[passage.heading]
         if weight < -stale:
             heapq.heappush(heap, (-weight, place))
             continue

@@ -34,8 +34,8 @@ def read(text: str, *, page: int) -> PageAnalysis:
     if not any(map(str.isalnum, text)):
         return _unread()
     stripped = furniture.strip(lines.tidy(text), page)
-    running = [head for head in map(headings.of_running_head, stripped.heads) if head]
-    found = blocks.build(stripped.lines)
+    running = sorted(map(headings.of_running_head, stripped.heads), key=lambda head: head.level)
+    found = blocks.build(headings.with_titles(stripped.lines))
     if page == 1:
         found = _with_title(found)
     _settle_levels(found, running)
@@ -95,7 +95,7 @@ def _with_title(found: list[Block]) -> list[Block]:
 
 def _settle_levels(found: list[Block], running: list[Heading]) -> None:
     """Give headings without a number their level: one below the last that has one."""
-    depth = max((head.level for head in running), default=1)
+    depth = max([1, *(head.level for head in running)])
     for block in _those(found, Kind.HEADING):
         if block.level == 0:
             block.level = min(depth + 1, 4)

@@ -6,7 +6,7 @@ import re
 
 from services.local_model.blocks import Block, Kind, cells
 
-_BULLET = re.compile(r"(?:[•◦▪‣●○■□–—*·∗⋆-]|\(?[a-z0-9]{1,2}\))\s+")
+_BULLET = re.compile(r"\A(?:[•◦▪‣●○■□–—*·∗⋆-]|\(?[a-z0-9]{1,2}\))\s+")
 _NUMBER = re.compile(r"\d{1,2}\.\s")
 _LEADERS = re.compile(r"\s*(?:(?:\s*\.\s?){4,}|…{2,}|(?:\s\.){3,})\s*")
 _PAGES = re.compile(r"[,\s]+\d{1,4}(?:[–,\s-]+\d{1,4})*$")
@@ -51,7 +51,7 @@ def label(block: Block) -> str:
     line = block.lines[0]
     if block.kind is Kind.ENTRY:
         line = _PAGES.sub("", _LEADERS.split(line)[0])
-    return line.strip()
+    return line.strip(" ,;")
 
 
 def table(block: Block) -> str:

@@ -19,9 +19,7 @@ import msgspec
 from services.splitter import images, orders, pdf
 from shared.errors import Refused
 
-MEMORY_LIMIT = (
-    1 << 30
-)  # bytes; the largest honest image (89 megapixels) needs 0.6 GB. Above it this process fails, alone
+MEMORY_LIMIT = 1 << 30  # bytes; the largest image that is taken (89 megapixels, transparent) needs 0.85 GB
 IDLE_S = 1.0  # then open documents are closed
 
 
@@ -47,6 +45,8 @@ def main(look: orders.Look) -> None:
             answer = _answer(order, documents, look)
         except Refused as error:
             answer = orders.Failed(why=str(error))
+        except MemoryError:
+            answer = orders.Failed(why=f"{order.thing} can't be rendered: it needs more than {MEMORY_LIMIT >> 20} MB.")
 
 
 def _answer(order: orders.AnyOrder, documents: pdf.Documents, look: orders.Look) -> orders.Answer:

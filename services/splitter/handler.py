@@ -12,8 +12,8 @@ from services.splitter.orders import Picture
 from shared import blobs
 from shared.errors import Gone, Refused
 from shared.events import BatchRequested, DocSubmitted
-from shared.records import TERMINAL, Job
 from shared.outcomes import Planned, Rendered, RenderedPage
+from shared.records import TERMINAL, Job
 
 GROUP_PAGES = 4  # a report is one ledger script: 7 for a batch of 25
 GROUP_WITHIN_S = 0.1  # where pages are slow to render, those that are ready don't wait for the others

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import re
 from collections import OrderedDict
+from contextlib import suppress
+from pathlib import Path
 
 import pypdfium2
 import pypdfium2.raw as pdfium
@@ -16,11 +19,11 @@ from shared.errors import Refused
 PAGES_PER_OPENING = 32  # pdfium keeps every font it met until the document is closed; opening again costs 10 ms
 OPEN_DOCUMENTS = 2  # batches of two documents may be rendered in turns
 
-# Carriage returns, NULs, and pdfium's mark (U+FFFE) for a hyphen at a line's end, where it joins the word itself.
-_NOISE = re.compile("[\r\x00\ufffe]")
+# Control characters but tab and newline. U+0002 and U+FFFE: pdfium's marks of a hyphen at a line's end, where it
+# joins the word itself.
+_NOISE = re.compile("[\x00-\x08\x0b-\x1f\x7f\ufffe\uffff]")
 
 _WHY = {
-    pdfium.FPDF_ERR_SUCCESS: "The PDF has no pages.",
     pdfium.FPDF_ERR_PASSWORD: "The PDF is protected by a password: submit it without one.",
     pdfium.FPDF_ERR_SECURITY: "The PDF is protected in a way that is not supported: submit it without.",
 }
@@ -73,13 +76,18 @@ class Documents:
 
 
 def _opened(path: str) -> pypdfium2.PdfDocument:
-    try:
-        document = pypdfium2.PdfDocument(path)
-    except FileNotFoundError as error:
-        raise Refused("The uploaded file is no longer in the blob store.") from error
-    except pypdfium2.PdfiumError as error:
-        raise Refused(_WHY.get(error.err_code, _DAMAGED)) from error
-    document.init_forms()  # without it, what people have filled in is not drawn
+    if not Path(path).is_file():
+        raise Refused("The uploaded file is no longer in the blob store.")
+    # The raw call, because pdfium's last error is not reset by a document that opens and has no pages.
+    raw = pdfium.FPDF_LoadDocument(os.fsencode(path), None)
+    if not raw:
+        raise Refused(_WHY.get(pdfium.FPDF_GetLastError(), _DAMAGED))
+    document = pypdfium2.PdfDocument(raw)
+    with suppress(pypdfium2.PdfiumError):  # then the pages are shown without the form
+        document.init_forms()  # else what people have filled in is not drawn
+    if not len(document):
+        document.close()
+        raise Refused("The PDF has no pages.")
     return document
 
 

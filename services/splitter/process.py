@@ -61,6 +61,11 @@ class RenderProcess:
         self._alarm: asyncio.TimerHandle | None = None
 
     @property
+    def pid(self) -> int | None:
+        """The render process that is in service; None while one is being started."""
+        return self._child.pid if self._child else None
+
+    @property
     def waiting(self) -> int:
         """Orders that have no answer yet."""
         return len(self._asked)
@@ -83,8 +88,8 @@ class RenderProcess:
         while True:
             try:
                 async with self._started() as child:
-                    await self._serve(child)
-                self._blame(child)
+                    in_hand = await self._serve(child)
+                self._blame(in_hand, child)
             except (OSError, TimeoutError, asyncio.IncompleteReadError) as error:
                 why = f"The render process can't be started: {error!r}."
                 log.error(why, extra={"action": "renderer_failed"})  # noqa: TRY400 - the sentence says it all
@@ -116,8 +121,8 @@ class RenderProcess:
             cast(asyncio.StreamWriter, child.stdin).close()
             await child.communicate()
 
-    async def _serve(self, child: asyncio.subprocess.Process) -> None:
-        """Hand out its answers until it dies."""
+    async def _serve(self, child: asyncio.subprocess.Process) -> _Asked | None:
+        """Hand out its answers until it dies; returns what it had in hand then."""
         self._asked = deque(asked for asked in self._asked if not asked.answer.done())
         for asked in self._asked:
             self._send(asked, child)
@@ -128,7 +133,7 @@ class RenderProcess:
                 answer = await _read(child)
                 self._asked.popleft().settle(answer)
         except asyncio.IncompleteReadError:
-            return
+            return self._asked[0] if self._asked else None
         finally:
             self._child = None
             if self._alarm:
@@ -149,19 +154,19 @@ class RenderProcess:
         with suppress(ProcessLookupError):
             child.kill()
 
-    def _blame(self, child: asyncio.subprocess.Process) -> None:
+    def _blame(self, in_hand: _Asked | None, child: asyncio.subprocess.Process) -> None:
         """The render process died. What it had in hand gets a second chance, or is refused."""
         extra = {"action": "renderer_died", "pid": child.pid, "exit_code": child.returncode}
-        if not self._asked:
+        if in_hand is None:
             log.warning("the idle render process died", extra=extra)
             return
-        first = self._asked[0]
-        log.warning("the render process died with an order in hand: %r", first.order, extra=extra)
-        first.deaths += 1
-        if first.late:
-            refusal = f"{first.order.thing} can't be rendered: it takes longer than {self._timeout_s:g} s."
-        elif first.deaths > 1:
-            refusal = f"{first.order.thing} can't be rendered: it ended the render process twice."
+        log.warning("the render process died with an order in hand: %r", in_hand.order, extra=extra)
+        in_hand.deaths += 1
+        thing = in_hand.order.thing
+        if in_hand.late:
+            refusal = f"{thing} can't be rendered: it takes longer than {self._timeout_s:g} s."
+        elif in_hand.deaths > 1:
+            refusal = f"{thing} can't be rendered: it ended the render process twice."
         else:
             return
         self._asked.popleft().settle(Refused(refusal))

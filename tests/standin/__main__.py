@@ -19,7 +19,10 @@ from tests.standin.server import serve
 
 def _range(text: str) -> Range:
     low, _, high = text.partition("-")
-    return (float(low), float(high)) if high else float(low)
+    try:
+        return (float(low), float(high)) if high else float(low)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"expected seconds as 0.5 or 0.2-0.8, got {text!r}") from error
 
 
 def _behaviour(text: str) -> Behaviour:
@@ -64,4 +67,7 @@ if __name__ == "__main__":
         arguments.behaviour, **{name: value for name, value in flags.items() if value is not None}
     )
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_main(chosen, arguments.host, arguments.port))
+        try:
+            runner.run(_main(chosen, arguments.host, arguments.port))
+        except OSError as error:
+            sys.exit(f"the stand-in cannot listen on port {arguments.port}: {error}")

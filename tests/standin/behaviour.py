@@ -11,6 +11,8 @@ Does = Literal[
     "wrong_pages",  # summaries cite pages that don't exist
     "error",  # `status`, with the body that OpenAI sends for it
     "refuse_schema",  # 400 that names response_format, to calls with a JSON schema only
+    "refuse_format",  # the same to calls with any response_format
+    "refuse_temperature",  # 400 that names it, to calls that set one, as models that reason do
     "hang",  # never, until the client goes
     "reset",  # TCP reset before the first byte
     "cut",  # connection closed in the middle of the body

@@ -36,32 +36,47 @@ class Chat:
         headers = {name: request.headers[name] for name in HEADERS if name in request.headers}
         call = self._log.begin(time.time(), headers)
         try:
-            return await self._answered(request, call)
+            response = await self._answered(request, call)
         except (asyncio.CancelledError, ConnectionError):
             call.aborted = request.transport is None  # else it is this server that ends
             raise
+        else:
+            call.status = 0 if call.did == "reset" else response.status
+            return response
         finally:
             self._log.end(call, time.time())
 
     async def _answered(self, request: web.Request, call: Call) -> web.StreamResponse:
-        body = await request.read()
         if self.behaviour.silent:
             call.did = "silent"
+            await request.content.read()  # a client that goes is noticed only while its bytes are taken
             await delivery.never()
-        try:
-            wanted = asked.read(body)
-            await self._note(call, wanted)
+        try:  # not `request.read()`, which would keep the body as long as the call lasts
+            answer, right = await self._understood(await request.content.read(), call)
         except BadRequest as error:
             call.did = "bad_request"
             return delivery.whole(replies.error(400, message=str(error), code=error.code, param=error.param))
-        right = answers.answer(call.schema, call.token, wanted.sections, chars=self.behaviour.answer_chars)
-        answer = _priced(call, wanted, right, self.behaviour.image_tokens)
         exhausted, wait_s = self._limits.take(answer.tokens_in + answer.tokens_out, time.monotonic())
         if exhausted:
             call.did = f"limit_{exhausted}"
             headers = self._limits.headers() | limits.retry_after(wait_s)
             return delivery.whole(replies.error(429, headers=headers))
         return await self._ruled(request, call, answer, right)
+
+    async def _understood(self, body: bytes, call: Call) -> tuple[Answer, msgspec.Struct]:
+        """The right answer, as a completion's content and as a struct. Raises BadRequest."""
+        wanted = asked.read(body)
+        await self._note(call, wanted)
+        right = answers.answer(call.schema, call.token, wanted.sections, chars=self.behaviour.answer_chars)
+        content = msgspec.json.encode(right).decode()
+        answer = Answer(
+            n=call.n,
+            model=wanted.model,
+            content=content,
+            tokens_in=replies.tokens(wanted.prompt) + self.behaviour.image_tokens * len(wanted.images),
+            tokens_out=replies.tokens(content),
+        )
+        return answer, right
 
     async def _note(self, call: Call, wanted: Asked) -> None:
         call.model = wanted.model
@@ -102,28 +117,20 @@ class Chat:
                 return delivery.reset(request)
             case "error":
                 return delivery.whole(_error(rule))
-            case "refuse_schema":
-                return delivery.whole(replies.schemas_unsupported())
+            case "refuse_schema" | "refuse_format":
+                return delivery.whole(replies.unsupported(f"'response_format' of type '{call.format}'"))
+            case "refuse_temperature":
+                return delivery.whole(replies.unsupported(f"'temperature' of {call.temperature}"))
             case "wrong_pages":
                 wrong = msgspec.json.encode(answers.miscited(right)).decode()
                 answer = msgspec.structs.replace(answer, content=wrong)
         call.tokens_in, call.tokens_out = answer.tokens_in, answer.tokens_out
         reply = replies.reply(rule.does, answer)
         reply = msgspec.structs.replace(reply, headers=self._limits.headers())
+        call.status = reply.status
         if rule.does == "dribble":
             return await delivery.dribble(request, reply, rule.body_s)
         return await delivery.cut(request, reply) if rule.does == "cut" else delivery.whole(reply)
-
-
-def _priced(call: Call, wanted: Asked, right: msgspec.Struct, image_tokens: int) -> Answer:
-    content = msgspec.json.encode(right).decode()
-    return Answer(
-        n=call.n,
-        model=wanted.model,
-        content=content,
-        tokens_in=replies.tokens(wanted.prompt) + image_tokens * len(wanted.images),
-        tokens_out=replies.tokens(content),
-    )
 
 
 def _error(rule: Rule) -> Reply:

@@ -55,4 +55,6 @@ def _concerns(rule: Rule, call: Call) -> bool:
         and call.token.startswith(rule.token)
         and (not rule.page or rule.page in call.pages)
         and (rule.does != "refuse_schema" or call.format == "json_schema")
+        and (rule.does != "refuse_format" or call.format != "")
+        and (rule.does != "refuse_temperature" or call.temperature is not None)
     )

@@ -12,7 +12,7 @@ from aiohttp import web
 from tests.standin.replies import Reply
 
 _NO_LINGER = struct.pack("ii", 1, 0)  # closing sends RST
-_STEP_S = 0.1
+_STEP_S = 0.1  # below any timeout for a single read, so that only one for the whole call helps
 
 
 def whole(reply: Reply) -> web.Response:

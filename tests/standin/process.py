@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -21,8 +22,9 @@ _ENDING_S = 5
 class Remote:
     """What `server.Model` is in the same process."""
 
-    def __init__(self, port: int, pid: int, session: aiohttp.ClientSession) -> None:
-        self.pid = pid
+    def __init__(self, port: int, process: asyncio.subprocess.Process, session: aiohttp.ClientSession) -> None:
+        self.pid = process.pid
+        self._process = process
         self._base = f"http://127.0.0.1:{port}"
         self._session = session
 
@@ -30,6 +32,9 @@ class Remote:
     def url(self) -> str:
         """For OPENAI_BASE_URL."""
         return f"{self._base}/v1"
+
+    async def behaviour(self) -> Behaviour:
+        return msgspec.json.decode(await self._ask("GET", "/control"), type=Behaviour)
 
     async def behave(self, behaviour: Behaviour) -> None:
         await self._ask("POST", "/control", data=msgspec.json.encode(behaviour))
@@ -42,6 +47,11 @@ class Remote:
 
     async def forget(self) -> None:
         await self._ask("DELETE", "/calls")
+
+    async def end(self, signum: signal.Signals) -> int:
+        """Send the signal and wait; returns the exit code."""
+        self._process.send_signal(signum)
+        return await self._process.wait()
 
     async def _ask(self, method: str, path: str, data: bytes | None = None) -> bytes:
         async with self._session.request(method, self._base + path, data=data, raise_for_status=True) as response:
@@ -63,7 +73,7 @@ async def start(behaviour: Behaviour | None = None, *flags: str) -> AsyncIterato
             raise ValueError("the stand-in has no standard output")
         port = int(await process.stdout.readline())
         async with aiohttp.ClientSession() as session:
-            yield Remote(port, process.pid, session)
+            yield Remote(port, process, session)
     finally:
         if process.returncode is None:
             process.terminate()

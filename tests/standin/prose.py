@@ -27,13 +27,14 @@ def _sentences(count: int) -> list[str]:
 
 SENTENCES = _sentences(4096)
 """All different, about 55 characters each."""
+_ROUND = SENTENCES * 2
 
 
 def passage(seed: int, chars: int) -> str:
-    """About `chars` characters of whole sentences, one at least; another seed starts at another sentence."""
+    """About `chars` characters (up to 200,000) of whole sentences, one at least; a seed is where to start."""
     count = max(1, chars // 56)
     start = seed % len(SENTENCES)
-    return " ".join((SENTENCES[start:] + SENTENCES[:start])[:count])
+    return " ".join(_ROUND[start : start + count])
 
 
 _ONES = (

@@ -44,7 +44,7 @@ def completion(
         "role": "assistant",
         "content": content,
         "refusal": refusal,
-        "annotations": list[object](),
+        "annotations": [],
     }
     return _completion(answer, [{"index": 0, "finish_reason": finish, "logprobs": None, "message": message}])
 
@@ -149,9 +149,11 @@ def error(
     return Reply(status=status, body=msgspec.json.encode(body), headers=headers or {})
 
 
-def schemas_unsupported() -> Reply:
+def unsupported(what: str) -> Reply:
+    """`what` names a parameter in quotes and its value: 'temperature' of 0.2."""
     return error(
         400,
-        message="Invalid parameter: 'response_format' of type 'json_schema' is not supported here.",
-        param="response_format",
+        message=f"Unsupported value: {what} is not supported with this model.",
+        code="unsupported_value",
+        param=what.split("'")[1],
     )

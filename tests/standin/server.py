@@ -18,7 +18,6 @@ from tests.standin.behaviour import Behaviour
 from tests.standin.calls import Call, Log, Stats
 from tests.standin.chat import Chat
 
-_LARGEST_BODY = 256 << 20  # bytes
 _READ_BUFFER = 1 << 20  # bytes; an image's request is then read without pausing the socket
 _CLOSING_S = 0.05  # calls in flight at the end of a test are cut off; a hanging one would never end
 
@@ -104,7 +103,7 @@ async def serve(behaviour: Behaviour | None = None, *, host: str = "127.0.0.1", 
     """Serve until the block ends, well-behaved by default. Raises OSError when the port is taken."""
     async with aiohttp.ClientSession() as session:
         model = Model(behaviour or Behaviour(), session)
-        app = web.Application(client_max_size=_LARGEST_BODY)
+        app = web.Application()
         app.add_routes(model.routes())
         runner = web.AppRunner(
             app,

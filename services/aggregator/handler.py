@@ -1,0 +1,171 @@
+"""The aggregator: a batch whose pages have all ended is summarised; when all batches are, the document is."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol, TypeVar
+
+import msgspec
+
+from services.aggregator import citations, prompts
+from services.aggregator.prompts import Message, Run
+from shared import blobs
+from shared.ai_answers import Answer
+from shared.errors import Gone, Refused
+from shared.events import BatchSummarized, PageAnalyzed
+from shared.outcomes import BatchDone, DocumentDone, Noted, Outcome
+from shared.records import TERMINAL, BatchRecord, Job, PageRecord
+from shared.results import BatchSummary, Cited, DocumentSummary, PageAnalysis
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+GetJob = Callable[[str], Awaitable[Job | None]]
+Pages = Callable[[Job, Sequence[int]], Awaitable[list[PageRecord]]]
+Batches = Callable[[Job], Awaitable[list[BatchRecord]]]
+Fetch = Callable[[str], Awaitable[bytes]]
+Keep = Callable[[str, bytes], Awaitable[None]]
+
+AT_ONCE = 8  # blobs fetched together
+PAGES_AT_ONCE = 500  # records read together: the answer stays well under a megabyte
+
+
+class Ask(Protocol):
+    """Asks the summary model, for a run of a job."""
+
+    async def __call__(self, answer: type[T], messages: Sequence[Message], *, job: str, run: str) -> Answer[T]: ...
+
+
+async def summarize_batch(
+    fact: PageAnalyzed, *, job: GetJob, pages: Pages, fetch: Fetch, ask: Ask, keep: Keep
+) -> Outcome:
+    """The batch's summary, after its last page. A batch of gaps only has none, and of empty pages an empty one."""
+    if not fact.last:
+        return Noted()
+    known = await _current(fact, job)
+    records = await pages(known, known.batch_ordinals(fact.batch))
+    read = [record for record in records if record.blob]
+    if not read:
+        return BatchDone(failed=f"none of its pages could be read: {_reason(records)}")
+    analyses = await _fetch_all([record.blob for record in read], PageAnalysis, fetch)
+    shown = [(record.page, page) for record, page in zip(read, analyses, strict=True)]
+    own = [Cited(text=page.summary, pages=[number]) for number, page in shown if page.summary.strip()]
+    if not own and not any(page.text.strip() or page.figures for page in analyses):
+        empty = BatchSummary(title="", statements=[])  # asked about nothing, a model makes something up
+        return BatchDone(blob=await _kept(empty, blobs.batch_result(fact.job, fact.run, fact.batch), keep))
+    gaps = [record.page for record in records if not record.blob]
+    answer = await ask(BatchSummary, prompts.batch(shown, gaps=gaps), job=fact.job, run=fact.run)
+    statements = citations.batch(
+        answer.value.statements, pages=[record.page for record in records], read=[number for number, _ in shown]
+    )
+    summary = BatchSummary(title=answer.value.title.strip(), statements=statements or own)
+    blob = await _kept(summary, blobs.batch_result(fact.job, fact.run, fact.batch), keep)
+    log.info("batch %d summarised", fact.batch, extra={"action": "batch_summarized", "statements": len(statements)})
+    return BatchDone(blob=blob, usage=answer.usage)
+
+
+async def summarize_document(
+    fact: BatchSummarized, *, job: GetJob, pages: Pages, batches: Batches, fetch: Fetch, ask: Ask, keep: Keep
+) -> Outcome:
+    """The document's summary, after its last batch. It cites only pages that were read."""
+    if not fact.last:
+        return Noted()
+    known = await _current(fact, job)
+    survey = await _survey(known, pages)
+    if survey.opening is None:
+        return DocumentDone(failed=f"No page could be read: {survey.reason}")
+    records = await batches(known)
+    made = [record for record in records if record.blob]
+    summaries = await _fetch_all([record.blob for record in made], BatchSummary, fetch)
+    runs = [
+        Run(*survey.bounds[record.batch], summary)
+        for record, summary in zip(made, summaries, strict=True)
+        if summary.statements
+    ]
+    if not runs:
+        reason = next((record.failed for record in records if record.failed), "they hold nothing that could be told")
+        return DocumentDone(failed=f"The pages could be read, but not summarised: {reason}")
+    (opening,) = await _fetch_all([survey.opening.blob], PageAnalysis, fetch)
+    without = {record.batch for record in records if not record.blob}
+    messages = prompts.document(
+        (survey.opening.page, opening),
+        runs,
+        gaps=survey.gaps,
+        unsummarised=[page for page, batch in survey.read.items() if batch in without],
+    )
+    answer = await ask(DocumentSummary, messages, job=fact.job, run=fact.run)
+    said = {page for run in runs for statement in run.summary.statements for page in statement.pages}
+    summary = citations.document(answer.value, read=list(survey.read), said=sorted(said))
+    if not summary.title:
+        summary = msgspec.structs.replace(summary, title=next(iter(opening.headings), runs[0].summary.title))
+    blob = await _kept(summary, blobs.document_result(fact.job, fact.run), keep)
+    log.info("document summarised", extra={"action": "document_summarized", "sections": len(summary.sections)})
+    return DocumentDone(blob=blob, usage=answer.usage)
+
+
+class _Survey(msgspec.Struct):
+    """A document's pages: numbers only, so that a document of any length fits."""
+
+    read: dict[int, int] = {}
+    """Page -> batch, of the pages that were analysed, in order."""
+    gaps: list[int] = []
+    bounds: dict[int, tuple[int, int]] = {}
+    """Batch -> its first and last page."""
+    opening: PageRecord | None = None
+    """The first page that was analysed."""
+    reason: str = ""
+    """Why the first gap is one."""
+
+
+async def _survey(known: Job, pages: Pages) -> _Survey:
+    survey = _Survey()
+    for start in range(0, known.pages, PAGES_AT_ONCE):
+        for record in await pages(known, range(start, min(start + PAGES_AT_ONCE, known.pages))):
+            batch = record.ordinal // known.batch_size
+            survey.bounds[batch] = (survey.bounds.get(batch, (record.page,))[0], record.page)
+            if record.blob:
+                survey.read[record.page] = batch
+                survey.opening = survey.opening or record
+            else:
+                survey.gaps.append(record.page)
+                survey.reason = survey.reason or record.reason
+    return survey
+
+
+async def _current(fact: PageAnalyzed | BatchSummarized, job: GetJob) -> Job:
+    known = await job(fact.job)
+    if known is None or known.run != fact.run or known.status in TERMINAL:
+        raise Gone(f"job {fact.job} has ended, or its run {fact.run} was replaced")
+    return known
+
+
+async def _fetch_all(keys: Sequence[str], kind: type[T], fetch: Fetch) -> list[T]:
+    """These results, in order. Raises Refused where one is no longer stored."""
+    gate = asyncio.Semaphore(AT_ONCE)
+
+    async def one(key: str) -> T:
+        async with gate:
+            return msgspec.json.decode(await fetch(key), type=kind)
+
+    # Not a task group: the first error matters as it is, and none of the others is left behind.
+    found = await asyncio.gather(*map(one, keys), return_exceptions=True)
+    results = []
+    for key, result in zip(keys, found, strict=True):
+        if isinstance(result, FileNotFoundError):
+            raise Refused(f"A result that is needed here is no longer stored: {key}") from result
+        if isinstance(result, BaseException):
+            raise result
+        results.append(result)
+    return results
+
+
+async def _kept(result: msgspec.Struct, blob: str, keep: Keep) -> str:
+    await keep(blob, msgspec.json.encode(result))
+    return blob
+
+
+def _reason(records: Sequence[PageRecord]) -> str:
+    return next((record.reason for record in records if record.reason), "no reason is known")

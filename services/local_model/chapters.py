@@ -1,0 +1,138 @@
+"""Which heading each page of a run of pages lies under, and what the run is to be called."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+import msgspec
+
+from services.local_model import headings
+from services.local_model.headings import Heading
+from services.local_model.passages import of_markdown
+
+TITLE_MARK = " — "
+"""Stands between the document's title and the titles of its parts, in the title of the batch that begins it."""
+PART_MARK = " · "
+
+_PATH = re.compile(r"\A\s*(?:\*\*)?Headings?(?:\*\*)?:(?:\*\*)?\s*(.+)", re.IGNORECASE)
+_NUMBER = re.compile(r"\A(\d{1,3}|[A-Z](?=\.\d))(?:\.\d+)*\s")
+_PLAIN = re.compile(r"\A(?:\d{1,3}(?:\.\d+)*|[A-Z](?:\.\d+)+)\.?\s+")
+_MOST_PARTS = 3
+_MOST_SKIPPED = 3  # chapters whose beginning was not seen
+_COMMON = 0.8  # of the pages: a heading above more than these is the document's or its part's
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """A batch's pages."""
+
+    pages: list[Page]
+    title: str
+    """The document's title, where the batch begins with it, else ""."""
+
+
+class Page(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of a batch: its number, its text without the line of headings, the heading that it begins and ends under."""
+
+    number: int
+    text: str
+    begins: str
+    ends: str
+    starts: frozenset[str]
+    """The headings on it that begin a chapter."""
+
+
+def run(sections: Sequence[tuple[int, int, str]]) -> Run:
+    """The pages of a batch, each under its chapter.
+
+    `sections`: (first page, last page, text) as in the prompt. A text may begin with `Headings: 5 Arrays > 5.2 Indexing`,
+    the heading path at the page's end; without it the outermost headings of the text itself have to do.
+    """
+    paths, texts = [], []
+    for _, _, text in sections:
+        match = _PATH.match(text)
+        paths.append([part.strip() for part in match[1].split(" > ") if part.strip()] if match else [])
+        texts.append(text[match.end() :].strip() if match else text.strip())
+    found = [[heading for heading, _ in of_markdown(text) if heading is not None] for text in texts]
+    title = _title(sections[0][0], texts[0], found[0]) if sections else ""
+    besides = {title, _above_all(paths)}
+    top = min((heading.level for each in found for heading in each if heading.text not in besides), default=1)
+    outer = [[one.text for one in each if one.level <= top and one.text not in besides] for each in found]
+    paths = [[one for one in path if one not in besides] for path in paths]
+    known = _by_number([*(path[0] for path in paths if path), *(one for each in outer for one in each)])
+    pages: list[Page] = []
+    under = ""
+    for (number, _, _), path, text, each in zip(sections, paths, texts, outer, strict=True):
+        starts = [one for one in each if _may_follow(one, under)]
+        ends = _chapter(path[0], under, known) if path else starts[-1] if starts else under
+        begins = under if starts and under else ends
+        pages.append(Page(number=number, text=text, begins=begins, ends=ends, starts=frozenset(starts)))
+        under = ends
+    return Run(pages=pages, title=title)
+
+
+def title_of(batch: Run) -> str:
+    """What to call the pages: `Arrays and matrices · Lists and data frames`, after the document's title on its first."""
+    spans = Counter(page.ends for page in batch.pages if page.ends)
+    names = [name for name in dict.fromkeys(page.ends for page in batch.pages) if name]
+    names = [name for name in names if not headings.is_apparatus(name)] or names
+    if len(names) > 2 * _MOST_PARTS and max(spans.values()) <= 2:
+        parts = [f"{plain(names[0])} to {plain(names[-1])}"]  # a dictionary's pages: first and last entry
+    else:
+        largest = {name for name, _ in sorted(((name, spans[name]) for name in names), key=lambda one: -one[1])[:_MOST_PARTS]}
+        parts = [plain(name) for name in names if name in largest]
+    if not parts:
+        return batch.title or _span(batch.pages)
+    return (batch.title + TITLE_MARK if batch.title else "") + PART_MARK.join(parts)
+
+
+def plain(heading: str) -> str:
+    """A heading without its number."""
+    return _PLAIN.sub("", heading)
+
+
+def _by_number(names: Sequence[str]) -> dict[str, str]:
+    """The chapters by number: {"5": "5 Arrays and matrices"}."""
+    found: dict[str, str] = {}
+    for name in names:
+        match = _NUMBER.match(name)
+        if match and match[0].strip() == match[1]:
+            found.setdefault(match[1], name)
+    return found
+
+
+def _chapter(heading: str, current: str, known: dict[str, str]) -> str:
+    """The chapter of a page whose path begins with this heading: `5.2 Indexing` belongs to `5 Arrays`."""
+    match = _NUMBER.match(heading)
+    chapter = known.get(match[1], heading) if match else heading
+    return current if headings.same(chapter, current) else chapter
+
+
+def _may_follow(heading: str, current: str) -> bool:
+    """Whether a chapter can begin here: a number that goes back is that of a list, or of a footnote."""
+    own, before = _NUMBER.match(heading), _NUMBER.match(current)
+    if own is None or before is None or not (own[1].isdigit() and before[1].isdigit()):
+        return True
+    return int(before[1]) <= int(own[1]) <= int(before[1]) + _MOST_SKIPPED
+
+
+def _above_all(paths: list[list[str]]) -> str:
+    """The heading that nearly all paths begin with while they differ below it: the document's own title."""
+    deep = [path for path in paths if len(path) > 1]
+    if len(deep) < 2:
+        return ""
+    first, times = Counter(path[0] for path in deep).most_common(1)[0]
+    differ = len({path[1] for path in deep if path[0] == first}) > 1
+    return first if differ and times >= _COMMON * len(deep) and not _PLAIN.match(first) else ""
+
+
+def _title(number: int, text: str, found: Sequence[Heading]) -> str:
+    """The document's title, where the text is of its first page and begins with a heading that has no number."""
+    begins = number == 1 and found and found[0].level == 1 and text.startswith("#")
+    return found[0].text if begins and not _PLAIN.match(found[0].text) else ""
+
+
+def _span(pages: Sequence[Page]) -> str:
+    first, last = pages[0].number, pages[-1].number
+    return f"Page {first}" if first == last else f"Pages {first}–{last}"

@@ -1,0 +1,93 @@
+"""The summary of a batch, by extraction: sentences of its pages, each with the page that it stands on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from math import ceil
+
+from services.local_model import chapters, headings, passages, picking
+from services.local_model.passages import Passage
+from shared.results import BatchSummary, Cited
+
+RUN_IN = " — "
+"""Stands between a chapter's name and its first statement: `Arrays and matrices — An array is …`."""
+
+_PAGES_A_STATEMENT = 2
+_FEWEST, _MOST = 3, 12  # statements of a batch
+_OPENING = 4  # statements of a document's first pages, half of them on top
+_OPENING_PAGES = 4  # that have sentences at all
+_EARLY_PAGES = 50  # where a document may still be telling what it is
+_ABOUT_THE_SUBJECT = 1.8
+_SPEAKS_OF_ITSELF = 1.8
+_SAYS = frozenset(
+    "is are was were has have can provides offers describes allows contains aims supports consists covers continue "
+    "ist sind war hat bietet beschreibt ermöglicht enthält est sont était a offre décrit permet es son fue ofrece".split()
+)
+_ITSELF = re.compile(
+    r"\b(?:this|the|our|dies\w*|das|ce|le|est[ea]|el)\s(?:document|manual|guide|book|report|paper|article|study|thesis|"
+    r"handbook|introduction|dokument|handbuch|buch|bericht|leitfaden|manuel|livre|rapport|documento|libro|informe)\b",
+    re.IGNORECASE,
+)
+
+
+def batch(sections: Sequence[tuple[int, int, str]]) -> BatchSummary:
+    """Summarise consecutive pages. `sections`: (first page, last page, text), as `shared.markup.pages` gives them."""
+    run = chapters.run(sections)
+    found = [
+        passage
+        for page in run.pages
+        for passage in passages.of_page(page.text, page.number, under=page.begins, chapters=page.starts)
+        if not headings.is_apparatus(passage.heading)
+    ]
+    weights = [
+        weight * (_SPEAKS_OF_ITSELF if _ITSELF.search(passage.text) and passage.pages[0] <= _EARLY_PAGES else 1)
+        for weight, passage in zip(passages.scores(found), found, strict=True)
+    ]
+    opening = _opening(found, weights, run.title) if run.pages and run.pages[0].number == 1 else []
+    weights = [0.0 if place in opening else weight for place, weight in enumerate(weights)]
+    count = min(_MOST, max(_FEWEST, ceil(len(run.pages) / _PAGES_A_STATEMENT)))
+    chosen = picking.choose(found, weights, count - len(opening) // 2, besides=[found[place] for place in opening])
+    statements = _with_run_ins([found[place] for place in sorted([*opening, *chosen])])
+    return BatchSummary(title=chapters.title_of(run), statements=list(statements))
+
+
+def _opening(found: Sequence[Passage], weights: Sequence[float], title: str) -> list[int]:
+    """Sentences of the document's first pages that tell what it is: its summary begins with them."""
+    pages = sorted({page for passage in found for page in passage.pages})[:_OPENING_PAGES]
+    subject = subject_of(title)
+    opening = [
+        weight * introduces(passage.text, subject) if passage.pages[0] in pages else 0.0
+        for weight, passage in zip(weights, found, strict=True)
+    ]
+    return picking.choose(found, opening, min(_OPENING, len(found) // 3), same_page=1)
+
+
+def _with_run_ins(chosen: Sequence[Passage]) -> Iterator[Cited]:
+    """The statements, the first one of each chapter with the chapter's name before it."""
+    under = ""
+    for passage in chosen:
+        run_in = chapters.plain(passage.heading) + RUN_IN if passage.heading not in ("", under) else ""
+        under = passage.heading
+        yield Cited(text=run_in + passage.text, pages=list(passage.pages))
+
+
+def subject_of(title: str) -> frozenset[str]:
+    """The words of a title that name what the document is about: `R` of `An Introduction to R`."""
+    long = passages.words(title)
+    short = [word for word in title.replace(":", " ").split() if len(word) < 4 and word.isupper() and word != "A"]
+    return frozenset([*long, *(word.lower() for word in short)])
+
+
+def introduces(sentence: str, subject: frozenset[str]) -> float:
+    """How much more a sentence counts for telling what the document is: it speaks of its subject, or of itself."""
+    return (_ABOUT_THE_SUBJECT if _tells_of(sentence, subject) else 1.0) * (_SPEAKS_OF_ITSELF if _ITSELF.search(sentence) else 1.0)
+
+
+def _tells_of(sentence: str, subject: frozenset[str]) -> bool:
+    """Whether a sentence says something of the subject: it begins with its name, and a verb follows."""
+    words = [word.strip(",.:;()").lower() for word in sentence.split()[:6]]
+    if words and words[0] in ("the", "der", "die", "das", "le", "la", "les", "el", "los"):
+        words = words[1:]
+    named = next((place for place, word in enumerate(words) if word not in subject), len(words))
+    return 0 < named < len(words) and words[named] in _SAYS

@@ -1,0 +1,1 @@
+"""page image -> page analysis: one call of the vision model a page."""
