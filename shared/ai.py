@@ -185,7 +185,7 @@ class Model:
                     )
         except TimeoutError as error:
             raise CallFailed(
-                f"The model's server {self._server} gave no answer in {self._timeout_s:g} s", kind="down"
+                f"The model's server {self._server} gave no answer within {self._timeout_s:g} s", kind="down"
             ) from error
         except (openai.OpenAIError, aiohttp.ClientError, OSError) as error:
             raise ai_errors.sort(error, server=self._server, secret=self._client.api_key) from error

@@ -177,6 +177,15 @@ async def speed(redis: Redis) -> float:
     return float(rate) * math.exp(min(0.0, int(at_ms) / 1000 - seconds) / RATE_MEMORY_S)
 
 
+async def last_speed(redis: Redis, *, within_s: float = 600) -> float:
+    """Pages a second when pages last ended; 0 where that was too long ago to say what the fleet can do."""
+    rate, at_ms = await redis.hmget(keys.CLOCK, ["rate", "rate_ms"])
+    if not rate or not at_ms:
+        return 0.0
+    seconds, _ = await redis.time()
+    return float(rate) if seconds - int(at_ms) / 1000 < within_s else 0.0
+
+
 class LimitStats(msgspec.Struct, frozen=True, kw_only=True):
     """A model's limits as learnt (0: none known), and whether the fleet is paused for it and why."""
 

@@ -145,9 +145,9 @@ def live(worker: str) -> str:
     return f"live:{worker}"
 
 
-def suspect(worker: str) -> str:
-    """STRING unit: the one suspect that this worker runs now; outlives the worker, to be read at reclaim."""
-    return f"suspect:{worker}"
+def suspects(worker: str) -> str:
+    """SET of units: the suspects that this worker runs now; outlives the worker by a day, to be read at reclaim."""
+    return f"suspects:{worker}"
 
 
 def limiter(model: str) -> str:

@@ -4,7 +4,7 @@ Promises
 1. The whole pending list is looked at, by cursor: live entries at its head hide nothing behind them.
 2. An entry that a live owner does not know of (the reply of its read was lost) is found like any other.
 3. A crash is counted only against what may have caused it: where the owner gives no sign of life any more, where the
-   server has not just started, and, where the owner had marked a suspect, against that one alone.
+   server has not just started, and, where the owner had marked suspects, against those alone.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from typing import Any
 import msgspec
 from redis.asyncio import Redis
 
-from shared import keys
 from shared.events import Fact
 from shared.ledger import Entry, Ledger
+from shared.suspects import blamed
 
 log = logging.getLogger(__name__)
 
@@ -49,16 +49,11 @@ async def find(redis: Redis, fact: type[Fact], *, idle_ms: int) -> AsyncIterator
                 await redis.xack(fact.stream, fact.group, row["message_id"])
                 continue
             entry = Entry(id=row["message_id"], fact=fact.from_fields(found[0][1]))
-            crashed = bool(settled) and await _blamed(redis, row["consumer"], entry.fact.unit)
+            crashed = bool(settled) and await blamed(redis, row["consumer"], entry.fact.unit)
             yield Stale(entry, row["consumer"], crashed)
         if len(rows) < PAGE:
             return
         start = "(" + rows[-1]["message_id"]
-
-
-async def _blamed(redis: Redis, owner: str, unit: str) -> bool:
-    alive, marked = await redis.mget(keys.live(owner), keys.suspect(owner))
-    return alive is None and marked in (None, unit)
 
 
 async def take(ledger: Ledger, stale: Stale, *, idle_ms: int) -> Entry | None:

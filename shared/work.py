@@ -52,11 +52,11 @@ class Work:
             if entry.fact.crashes >= BURIED_AFTER:
                 await ledger.fail(entry, f"{entry.fact.crashes} workers died with it in hand")
                 return "failed"
-            if entry.fact.crashes and self._suspects.busy:
+            if entry.fact.crashes and not self._suspects.may_run(entry.fact.crashes):
                 await ledger.defer(entry, delay_s=SUSPECT_WAIT_S * random.uniform(0.5, 1.5))
                 return "deferred"
             if entry.fact.crashes:
-                async with self._suspects.turn(entry.fact.unit):
+                async with self._suspects.turn(entry.fact.unit, entry.fact.crashes):
                     return await self._outcomes(held)
             return await self._outcomes(held)
         except asyncio.CancelledError:

@@ -62,7 +62,7 @@ def batch(pages: Sequence[tuple[int, PageAnalysis]], *, gaps: Sequence[int]) -> 
     heads = _trimmed([_head(analysis) for _, analysis in pages], int(BATCH_CHARS * _HEADS))
     texts = _trimmed([analysis.text for _, analysis in pages], BATCH_CHARS - sum(map(len, heads)))
     sections = [
-        markup.page(number, f"{head}\nText:\n{text}")
+        markup.page(number, "\n".join(filter(None, [head, text and f"Text:\n{text}"])))
         for (number, _), head, text in zip(pages, heads, texts, strict=True)
     ]
     first, last = pages[0][0], pages[-1][0]

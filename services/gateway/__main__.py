@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from services.gateway.configuration import GatewaySettings, check_access
+from services.gateway.draining import InHand
 from services.gateway.routes import application
 from shared import health
 from shared.service import App, run
@@ -15,13 +16,13 @@ log = logging.getLogger(__name__)
 async def main(app: App[GatewaySettings]) -> None:
     settings = app.settings
     check_access(settings)
-    # An upload that is under way at SIGTERM may end inside the grace; what is cut off then leaves nothing behind.
-    async with health.serve(
-        application(app), host=settings.host, port=settings.port, shutdown_s=settings.grace_s
-    ) as port:
+    in_hand = InHand(app.stop)
+    async with health.serve(application(app, in_hand), host=settings.host, port=settings.port) as port:
         app.liveness.port = port
         log.info("started", extra={"action": "start", "port": port, "worker": app.worker})
         await app.stop.wait()
+        log.info("draining", extra={"action": "drain", "requests": in_hand.count})
+        await in_hand.ended(within_s=settings.grace_s)  # an upload that is cut off then leaves nothing behind
     log.info("stopped", extra={"action": "stopped"})
 
 

@@ -19,7 +19,7 @@ ModelState = Literal["up", "paused", "down", "stopped", "unknown"]
 
 
 class Accepted(msgspec.Struct, frozen=True, kw_only=True):
-    """202: the document is on disk and queued. Null: its pages were not counted within two seconds."""
+    """202: the document is on disk and queued. Null: its pages were not counted within PLAN_WAIT_S."""
 
     status: Literal["queued"] = "queued"
     job_id: str

@@ -23,12 +23,12 @@ PIPELINE = tuple(dict.fromkeys(fact.group for fact in FACTS))
 
 async def blob_ailments(blobs: Blobs) -> list[str]:
     """A sentence if the blob store can't be written and emptied again."""
-    key = keys.upload(f"probe-{uuid.uuid4().hex}", "probe")
+    key = keys.upload("probes", uuid.uuid4().hex)
     try:
         await blobs.put(key, b"probe")
         await blobs.delete([key])
     except (OSError, BaseError) as error:
-        return [f"The blob store cannot be written: {error}"]
+        return [f"The blob store cannot be written: {str(error).splitlines()[0]}"]
     return []
 
 

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from services.gateway import api, cancelling, checkup, documents, names, pace, status, submissions
 from services.gateway.configuration import GatewaySettings
+from services.gateway.draining import InHand
 from services.gateway.middleware import problems
 from shared import fleet, health
 from shared.records import Job
@@ -18,13 +19,14 @@ from shared.service import App
 MARKDOWN = "text/markdown"
 
 
-def application(app: App[GatewaySettings]) -> web.Application:
+def application(app: App[GatewaySettings], in_hand: InHand) -> web.Application:
     """The whole API, on top of the fleet's own routes."""
 
     async def ready() -> list[str]:
-        return [*await app.ailments(), *await checkup.blob_ailments(app.blobs)]
+        stopping = ["This gateway is being stopped."] if app.stop.is_set() else []
+        return [*stopping, *await app.ailments(), *await checkup.blob_ailments(app.blobs)]
 
-    web_app = web.Application(middlewares=[problems])
+    web_app = web.Application(middlewares=[problems, in_hand.middleware()])
     web_app.add_routes([*health.routes(ready), *routes(app)])
     return web_app
 

@@ -24,10 +24,8 @@ from shared.ledger import Submission
 from shared.records import TERMINAL
 from shared.service import App
 
-PLAN_WAIT_S = 2.0
-"""A PDF's pages are counted by a splitter, mostly within a tenth of a second: so long its answer waits for them."""
 PLAN_LOOK_S = 0.05
-"""How often to look."""
+"""How often to look whether a PDF's pages are counted."""
 
 
 class Fleet(msgspec.Struct, frozen=True, kw_only=True):
@@ -146,12 +144,12 @@ def accepted(settings: GatewaySettings, job_id: str, pages: int, able: Fleet) ->
 async def _fleet(app: App[GatewaySettings]) -> Fleet:
     services = await fleet.services(app.redis)
     slots = sum(service.slots for service in services if service.service == PageRequested.group)
-    return Fleet(pages_per_s=await fleet.speed(app.redis), slots=slots)
+    return Fleet(pages_per_s=await fleet.last_speed(app.redis), slots=slots)
 
 
 async def _counted_pages(app: App[GatewaySettings], ref: str) -> int:
     """How many pages the document has; 0 if nobody counted them in time. It is accepted already: no error matters."""
-    deadline = time.monotonic() + PLAN_WAIT_S
+    deadline = time.monotonic() + app.settings.plan_wait_s
     while time.monotonic() < deadline:
         try:
             job = await app.jobs.get(ref)

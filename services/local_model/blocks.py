@@ -38,7 +38,7 @@ class Block(msgspec.Struct, kw_only=True):
 
 
 _BULLET = re.compile(r"(?:[•◦▪‣●○■□–—*·∗⋆]|-|\(?[a-z0-9]{1,2}\)|\d{1,2}\.)\s+(?=\S)")
-_NUMBER_ITEM = re.compile(r"(?P<number>\d{1,2})\.\s+\S")
+_NUMBER_ITEM = re.compile(r"(?P<number>\d{1,2})(?P<dot>\.?)\s+\S")
 _LEADERS = re.compile(r"(?:(?:\s?\.){4,}|…{2,})\s*[\divxlc][\divxlc,\s–-]*$")
 _ENTRY = re.compile(r"\S.{1,80}?,\s\d{1,4}(?:[–-]\d{1,4})?(?:,\s\d{1,4}(?:[–-]\d{1,4})?)*")
 _ENDS_IN_PAGE = re.compile(r"\D\s(?:\d{1,4}|[ivxlc]{1,7})$")
@@ -119,6 +119,8 @@ def _heading(line: str, previous: Block | None, following: str, width: int, sibl
         or previous.kind is Kind.CODE
         or (previous.kind in (Kind.PARAGRAPH, Kind.ITEM) and _TERMINAL.search(previous.lines[-1]) is not None)
     )
+    if ended and following and headings.is_label(line) and len(line) < 0.4 * width:
+        return Heading(0, line, sure=False)
     goes_on = bool(following) and (following[0].isupper() or following[0] in "“‘«„") and len(following) > 0.5 * width
     if previous is not None and previous.kind is Kind.CODE:
         goes_on = goes_on and codelike.reads_as_prose(following)
@@ -135,12 +137,19 @@ def _goes_on(block: Block, width: int) -> bool:
 
 
 def _list_numbers(lines: list[str]) -> set[str]:
-    """Lines that number a list: `2. Start …` with a `1.` or a `3.` elsewhere on the page."""
-    found: dict[int, str] = {}
-    for line in lines:
-        if match := _NUMBER_ITEM.match(line.strip()):
-            found[int(match["number"])] = line.strip()
-    return {line for number, line in found.items() if number - 1 in found or number + 1 in found}
+    """Lines that number a list or a listing: two in a row with a full stop (`1. Open`, `2. Start`), three without."""
+    found: set[str] = set()
+    for dot, least in ((".", 2), ("", 3)):
+        numbers = {
+            int(match["number"]): line.strip()
+            for line in lines
+            if (match := _NUMBER_ITEM.match(line.strip())) and match["dot"] == dot
+        }
+        for number in numbers:
+            row = [numbers[one] for one in range(number, number + least) if one in numbers]
+            if len(row) == least:
+                found.update(row)
+    return found
 
 
 def _tables(lines: list[str]) -> Iterator[tuple[int, int]]:

@@ -20,7 +20,6 @@ _PATH = re.compile(r"\A\s*(?:\*\*)?Headings?(?:\*\*)?:(?:\*\*)?\s*(.+)", re.IGNO
 _NUMBER = re.compile(r"\A(\d{1,3}|[A-Z](?=\.\d))(?:\.\d+)*\s")
 _PLAIN = re.compile(r"\A(?:\d{1,3}(?:\.\d+)*|[A-Z](?:\.\d+)+)\.?\s+")
 _MOST_PARTS = 3
-_MOST_SKIPPED = 3  # chapters whose beginning was not seen
 _COMMON = 0.8  # of the pages: a heading above more than these is the document's or its part's
 
 
@@ -57,14 +56,15 @@ def run(sections: Sequence[tuple[int, int, str]]) -> Run:
     found = [[heading for heading, _ in of_markdown(text) if heading is not None] for text in texts]
     title = _title(sections[0][0], texts[0], found[0]) if sections else ""
     besides = {title, _above_all(paths)}
-    top = min((heading.level for each in found for heading in each if heading.text not in besides), default=1)
+    levels = [heading.level for each in found for heading in each if heading.text not in besides]
+    top = 1 if any(paths) else min(levels, default=1)
     outer = [[one.text for one in each if one.level <= top and one.text not in besides] for each in found]
     paths = [[one for one in path if one not in besides] for path in paths]
     known = _by_number([*(path[0] for path in paths if path), *(one for each in outer for one in each)])
     pages: list[Page] = []
     under = ""
     for (number, _, _), path, text, each in zip(sections, paths, texts, outer, strict=True):
-        starts = [one for one in each if _may_follow(one, under)]
+        starts = [one for one in each if headings.follows(one, under)]
         ends = _chapter(path[0], under, known) if path else starts[-1] if starts else under
         begins = under if starts and under else ends
         pages.append(Page(number=number, text=text, begins=begins, ends=ends, starts=frozenset(starts)))
@@ -107,14 +107,6 @@ def _chapter(heading: str, current: str, known: dict[str, str]) -> str:
     match = _NUMBER.match(heading)
     chapter = known.get(match[1], heading) if match else heading
     return current if headings.same(chapter, current) else chapter
-
-
-def _may_follow(heading: str, current: str) -> bool:
-    """Whether a chapter can begin here: a number that goes back is that of a list, or of a footnote."""
-    own, before = _NUMBER.match(heading), _NUMBER.match(current)
-    if own is None or before is None or not (own[1].isdigit() and before[1].isdigit()):
-        return True
-    return int(before[1]) <= int(own[1]) <= int(before[1]) + _MOST_SKIPPED
 
 
 def _above_all(paths: list[list[str]]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
+from math import sqrt
 
 import msgspec
 
@@ -90,15 +91,18 @@ def _title(first: str) -> tuple[str, str]:
 
 
 def _openings(found: Sequence[Passage], weights: Sequence[float], subject: Collection[str]) -> list[float]:
-    """The weights of the statements as sentences that tell what the document is."""
+    """The weights of the statements as sentences that tell what the document is.
+
+    Their rank counts by its root: what a document is stands in a few sentences, and they share few words with the rest.
+    """
     if not found:
         return []
     first = min(passage.pages[0] for passage in found)
     until = first + max(3, _EARLY * (max(passage.pages[-1] for passage in found) - first))
     return [
-        weight
+        sqrt(weight)
         * (_IS_EARLY if passage.pages[0] <= until else 1)
-        * introduces(passage.text, subject)
+        * (introduces(passage.text, subject) if passage.pages[0] <= until else 1)
         for weight, passage in zip(weights, found, strict=True)
     ]
 

@@ -61,6 +61,8 @@ def _head(line: str, lines: list[str], place: int, page: int) -> str | None:
         return None
     match = _AT_END.fullmatch(line) or _AT_START.fullmatch(line)
     if match and _could_be_folio(match["number"], page) and _is_label(match["text"]):
+        if match["text"][0].islower() and (place or not match["number"].isdigit() or int(match["number"]) < 13):
+            return None  # one small word with a number: a dictionary's head, but as likely `exit 1`
         if match.re is _AT_END or _CHAPTER.match(match["text"]) or _is_left_page(match["number"]):
             return match["text"].strip()
     if place == 0 and _CHAPTER.match(line) and not line.endswith(".") and _is_label(line):

@@ -30,6 +30,8 @@ _APPARATUS = re.compile(
     r"|literatur\w*|stichwortverzeichnis|table des matières|bibliographie|sommaire|índice(?: \w+)?|bibliografía)$",
     re.IGNORECASE,
 )
+_CHAPTER_NUMBER = re.compile(r"(\d{1,3})[\s.]")
+_MOST_SKIPPED = 3  # chapters whose beginning was not seen
 _PUNCTUATION = re.compile(r"[\s.:–—-]+")
 _MOST_WORDS = 12
 _LONGEST = 80  # characters
@@ -53,14 +55,18 @@ def numbered(line: str) -> Heading | None:
         if title and not _is_title(title):
             return None
         if not title:
-            return Heading(1, line)
+            return Heading(1, line.rstrip(".:")) if line[0].isupper() and not line.endswith(".") else None
         word = match["word"].casefold()
         named = word in _PARTS | _APPENDICES or not match["number"].isdigit()
         label = f"{match['word'].title()} {match['number']}" if named else match["number"]
         return Heading(1, label + (" " if label.isdigit() else ": ") + title)
-    if (match := _NUMBERED.fullmatch(line)) and _is_title(match["title"]) and not match["number"].startswith("0"):
-        return Heading(match["number"].count(".") + 1, f"{match['number']} {match['title']}")
-    return None
+    match = _NUMBERED.fullmatch(line)
+    if match is None or match["number"].startswith("0") or not _is_title(match["title"]):
+        return None
+    level = match["number"].count(".") + 1
+    if level == 1 and (breaks_off(line) or any(word.isdigit() for word in match["title"].split())):
+        return None  # more likely an item of a list, or figures
+    return Heading(level, f"{match['number']} {match['title']}")
 
 
 def with_titles(lines: list[str]) -> list[str]:
@@ -69,8 +75,10 @@ def with_titles(lines: list[str]) -> list[str]:
     for line in lines:
         text = line.strip()
         match = _CHAPTER.fullmatch(together[-1].strip()) if together else None
-        if match and not match["title"] and text and _is_title(text) and not numbered(text):
-            together[-1] = f"{match['word']} {match['number']}: {text}"
+        title = (match["title"] or "") if match else ""
+        wanted = match is not None and (not title or breaks_off(title))
+        if match and wanted and text and _is_title(text) and not numbered(text):
+            together[-1] = f"{match['word']} {match['number']}: {title} {text}".replace(":  ", ": ")
         else:
             together.append(line)
     return together
@@ -91,6 +99,12 @@ def title_like(line: str) -> bool:
     return any(len(word) > 3 and word.isalpha() for word in words)
 
 
+def is_label(line: str) -> bool:
+    """Whether a line is one word that names what follows: `Details`, `Arguments`."""
+    text = line.strip()
+    return text.isalpha() and len(text) > 4 and text[0].isupper() and text[1:].islower()
+
+
 def _is_title(text: str) -> bool:
     words = text.split()
     if len(words) > _MOST_WORDS or text.endswith(_END) or ". ." in text or _CODE_MARKS.search(text):
@@ -109,6 +123,12 @@ def of_running_head(text: str) -> Heading:
     """
     heading = numbered(text) or Heading(0, text)
     return Heading(heading.level, string.capwords(heading.text) if heading.text.isupper() else heading.text)
+
+
+def follows(heading: str, running: str) -> bool:
+    """Whether a chapter can begin on a page under this running head: a number that goes back is a list's or a note's."""
+    own, before = _CHAPTER_NUMBER.match(heading), _CHAPTER_NUMBER.match(running)
+    return own is None or before is None or int(before[1]) <= int(own[1]) <= int(before[1]) + _MOST_SKIPPED
 
 
 def is_apparatus(text: str) -> bool:

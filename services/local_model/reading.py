@@ -97,7 +97,9 @@ def _settle_levels(found: list[Block], running: list[Heading]) -> None:
     """Give headings without a number their level: one below the last that has one."""
     depth = max([1, *(head.level for head in running)])
     for block in _those(found, Kind.HEADING):
-        if block.level == 0:
+        if block.level == 1 and not all(headings.follows(block.lines[0], head.text) for head in running):
+            block.kind = Kind.PARAGRAPH
+        elif block.level == 0:
             block.level = min(depth + 1, 4)
         else:
             depth = block.level

@@ -48,5 +48,8 @@ def _join_smallest(found: list[Group]) -> None:
         range(len(found) - 1), key=lambda one: len(found[one].statements) + len(found[one + 1].statements)
     )
     one, other = found[place : place + 2]
-    names = [*one.names, *(name for name in other.names if name not in one.names)]
+    names = list(one.names)
+    for name in other.names:
+        if not any(headings.same(name, known) for known in names):
+            names.append(name)
     found[place : place + 2] = [Group(names=names, statements=[*one.statements, *other.statements])]

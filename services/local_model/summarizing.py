@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from math import ceil
+from math import ceil, sqrt
 
-from services.local_model import chapters, headings, passages, picking
+from services.local_model import chapters, headings, languages, passages, picking
 from services.local_model.passages import Passage
 from shared.results import BatchSummary, Cited
 
@@ -17,6 +17,7 @@ _PAGES_A_STATEMENT = 2
 _FEWEST, _MOST = 3, 12  # statements of a batch
 _OPENING = 4  # statements of a document's first pages, half of them on top
 _OPENING_PAGES = 4  # that have sentences at all
+_SAMPLE = 40  # sentences that tell the language
 _EARLY_PAGES = 50  # where a document may still be telling what it is
 _ABOUT_THE_SUBJECT = 1.8
 _SPEAKS_OF_ITSELF = 1.8
@@ -40,6 +41,8 @@ def batch(sections: Sequence[tuple[int, int, str]]) -> BatchSummary:
         for passage in passages.of_page(page.text, page.number, under=page.begins, chapters=page.starts)
         if not headings.is_apparatus(passage.heading)
     ]
+    main = languages.guess(" ".join(passage.text for passage in found[:_SAMPLE]))
+    found = [passage for passage in found if languages.guess(passage.text) in (main, "und")] or found
     weights = [
         weight * (_SPEAKS_OF_ITSELF if _ITSELF.search(passage.text) and passage.pages[0] <= _EARLY_PAGES else 1)
         for weight, passage in zip(passages.scores(found), found, strict=True)
@@ -57,7 +60,7 @@ def _opening(found: Sequence[Passage], weights: Sequence[float], title: str) -> 
     pages = sorted({page for passage in found for page in passage.pages})[:_OPENING_PAGES]
     subject = subject_of(title)
     opening = [
-        weight * introduces(passage.text, subject) if passage.pages[0] in pages else 0.0
+        sqrt(weight) * introduces(passage.text, subject) if passage.pages[0] in pages else 0.0
         for weight, passage in zip(weights, found, strict=True)
     ]
     return picking.choose(found, opening, min(_OPENING, len(found) // 3), same_page=1)

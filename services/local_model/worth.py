@@ -46,14 +46,14 @@ _LEANS_BACK = re.compile(
     re.IGNORECASE,
 )
 _TALKS = re.compile(
-    r"(?:note|recall|suppose|consider|let|notice|remember|assume|imagine|we|i|if|when|to|you|your|try|use|see|do not|don't|"
+    r"(?:note|recall|suppose|consider|let|notice|remember|assume|imagine|we|i|if|when|to|you|your|try|please|bitte|veuillez|use|see|do not|don't|"
     r"save|set|make|add|remove|type|enter|click|press|start|run|choose|select|check|create|specify|print|write|"
     r"produces|returns|creates|specifies|suppresses|causes|gives|prints|sets|adds|forces|controls|"
     r"beachten|falls|wenn|notez|si|nous|vous|wir)\b",
     re.IGNORECASE,
 )
 _DEICTIC = re.compile(
-    r"\s(?:again|later|earlier|this|these|those|such an?|in that|as follows|dies\w{1,2}|cette|ces|cet|est[ea]s?)\s", re.IGNORECASE
+    r"\s(?:again|later|earlier|this|these|those|such an?|in that|as follows|dies\w{1,2}|cette|ces|cet|est[ea]s?)[\s,.;]", re.IGNORECASE
 )
 _DEFINES = re.compile(
     r"^(?:(?:a|an|ein|eine|un|une|una)\s)?(?!(?:the|der|die|das|le|la|les|el|los|las|there|il)\s)(?:[\w+#/’'-]+\s){1,4}"
@@ -61,6 +61,7 @@ _DEFINES = re.compile(
     r"fournit|contient|es|son|contiene)\s",
     re.IGNORECASE,
 )
+_THANKS = re.compile(r"\b(?:acknowledge|thank|grateful|gratefully|dank|remerci|agradec)", re.IGNORECASE)
 _EXAMPLE = re.compile(r"\b(?:suppose|consider|imagine|betrachten|considérons|supposons|considere)\b", re.IGNORECASE)
 _VERB = re.compile(
     r"\b(?:is|are|was|were|be|has|have|had|can|may|might|will|must|should|could|would|do|does|did|ist|sind|war|wird|werden|"
@@ -108,6 +109,8 @@ def _weight(sentence: str) -> float:
         weight *= 0.6
     if _POINTS_AWAY.search(sentence):
         weight *= 0.45
+    if _THANKS.search(sentence):
+        weight *= 0.2
     if _EXAMPLE.search(sentence):
         weight *= 0.5
     if not _VERB.search(sentence):

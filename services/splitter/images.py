@@ -34,14 +34,8 @@ def take(path: str, look: Look) -> Picture:
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         limit = (Image.MAX_IMAGE_PIXELS or 0) // 1_000_000
         raise Refused(f"The image is too large: it has more than {limit} million pixels.") from error
-    except (
-        OSError,
-        SyntaxError,
-        ValueError,
-        EOFError,
-        struct.error,
-    ) as error:  # what Pillow raises for broken files
-        raise Refused(f"The image is damaged: {error}.") from error
+    except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:  # what Pillow raises for broken files
+        raise Refused("The image is damaged and can't be read.") from error
 
 
 def _serves(image: Image.Image, size: int, look: Look) -> bool:

@@ -103,7 +103,10 @@ def _image(page: pypdfium2.PdfPage, look: Look) -> bytes:
 
 
 def _text(page: pypdfium2.PdfPage) -> str:
-    layer = page.get_textpage()
+    try:
+        layer = page.get_textpage()
+    except pypdfium2.PdfiumError:
+        return ""  # the image is what counts
     try:
         return _NOISE.sub("", layer.get_text_bounded()).strip()
     finally:

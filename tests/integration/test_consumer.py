@@ -341,7 +341,7 @@ async def test_a_page_whose_workers_died_three_times_is_buried_with_its_reason(a
     await apps.ready_pages(app, pages=4)
     await app.redis.hset(keys.crashes(JOB), f"{JOB}:2", 2)
     await apps.take(app.redis, PageRequested, "dead-worker")
-    await app.redis.set(keys.suspect("dead-worker"), f"{JOB}:2")
+    await app.redis.sadd(keys.suspects("dead-worker"), f"{JOB}:2")
     async with apps.consuming(app, Stage(PageRequested, read, slots=8)):
         kicker = asyncio.create_task(kick(app))
         await eventually(lambda: done(app), until=lambda n: n == 4)

@@ -9,17 +9,18 @@ import asyncio
 import base64
 import json
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from aiohttp import ClientConnectionError, ClientSession, FormData
+from aiohttp import ClientConnectionError, ClientPayloadError, ClientSession, FormData
 from redis.asyncio import Redis
 
 from services.gateway.configuration import GatewaySettings
+from services.gateway.draining import InHand
 from services.gateway.routes import application
 from shared import blobs as keys
 from shared import bus, health
@@ -44,10 +45,11 @@ PDF = {"Content-Type": "application/pdf"}
 class Gateway:
     """A running gateway, asked over HTTP."""
 
-    def __init__(self, app: App[GatewaySettings], session: ClientSession, port: int) -> None:
+    def __init__(self, app: App[GatewaySettings], session: ClientSession, port: int, in_hand: InHand) -> None:
         self.app = app
         self.session = session
         self.port = port
+        self.in_hand = in_hand
         self.headers: dict[str, str] = {}
 
     async def ask(self, method: str, path: str, **more: Any) -> tuple[int, Any]:
@@ -74,7 +76,7 @@ class Fleet:
         self.app = app
 
     async def taken(self, fact: type[Fact], count: int = 100) -> list[Entry]:
-        found = await self.app.redis.xreadgroup(fact.group, WORKER, {fact.stream: ">"}, count=count)
+        found: Any = await self.app.redis.xreadgroup(fact.group, WORKER, {fact.stream: ">"}, count=count)
         return [Entry(id=id_, fact=fact.from_fields(fields)) for _, entries in found for id_, fields in entries]
 
     async def plan(self, pages: int) -> None:
@@ -89,7 +91,7 @@ class Fleet:
             pages = [RenderedPage(ordinal=o, page=o + 1, image="i") for o in job.batch_ordinals(entry.fact.batch)]
             await self.app.ledger.record(entry, Rendered(pages=pages, last=True))
 
-    async def read(self, *, gaps: set[int] = frozenset()) -> int:  # type: ignore[assignment]  # never changed
+    async def read(self, *, gaps: Collection[int] = ()) -> int:
         entries = await self.taken(PageRequested)
         for entry in entries:
             assert isinstance(entry.fact, PageRequested)
@@ -117,7 +119,7 @@ class Fleet:
             blob = await self.put(keys.document_result(entry.fact.job, "r"), SUMMARY)
             await self.app.ledger.record(entry, DocumentDone(blob=blob))
 
-    async def finish(self, pages: int, *, gaps: set[int] = frozenset()) -> None:  # type: ignore[assignment]  # as above
+    async def finish(self, pages: int, *, gaps: Collection[int] = ()) -> None:
         await self.plan(pages)
         ended = 0
         while ended < pages:
@@ -166,7 +168,7 @@ def values(redis_url: str, tmp_path: Path) -> GatewaySettings:
         blob_url=f"file://{tmp_path}/blobs",
         max_body_bytes=600_000,
         max_image_bytes=100_000,
-        body_timeout_s=0.3,
+        plan_wait_s=0.5,
     )
 
 
@@ -184,11 +186,12 @@ async def serving(redis: Redis, values: GatewaySettings) -> AsyncIterator[Gatewa
         liveness=Liveness(redis, service="gateway", worker=WORKER),
     )
     await app.ledger.prepare()
+    in_hand = InHand(app.stop)
     async with (
-        health.serve(application(app), host="127.0.0.1", port=0, shutdown_s=1) as port,
+        health.serve(application(app, in_hand), host="127.0.0.1", port=0, shutdown_s=1) as port,
         ClientSession() as session,
     ):
-        yield Gateway(app, session, port)
+        yield Gateway(app, session, port, in_hand)
 
 
 @pytest.fixture
@@ -303,14 +306,12 @@ async def test_a_pdf_may_come_in_a_form_with_options_before_or_after_it(
 # Refusing --------------------------------------------------------------------------------------------------------
 
 
-def form(*fields: tuple[str, bytes]) -> Callable[[], FormData]:
-    def make() -> FormData:
-        data = FormData(default_to_multipart=True)
-        for name, content in fields:
-            data.add_field(name, content)
-        return data
+FORM = {"Content-Type": "multipart/form-data; boundary=b"}
 
-    return make
+
+def form(*fields: tuple[str, bytes]) -> bytes:
+    parts = [b'--b\r\nContent-Disposition: form-data; name="%s"\r\n\r\n%s\r\n' % (n.encode(), c) for n, c in fields]
+    return b"".join([*parts, b"--b--\r\n"])
 
 
 IMAGES = "/process-large-document"
@@ -334,18 +335,17 @@ IMAGES = "/process-large-document"
         ("/documents", b"%PDF-1.7", JSON, 415, "unsupported-type"),
         ("/documents?max_cost_usd=1", b"%PDF-1.7", PDF, 422, "unknown-option"),
         ("/documents", b"no form", {"Content-Type": "multipart/form-data"}, 400, "bad-form"),
-        ("/documents", b"no form", {"Content-Type": "multipart/form-data; boundary=b"}, 400, "bad-form"),
-        ("/documents", form(("user_id", b"ann")), {}, 400, "bad-form"),
-        ("/documents", form(("file", b"%PDF-1"), ("file", b"%PDF-2")), {}, 400, "bad-form"),
-        ("/documents", form(("file", b"%PDF-1"), ("narrate", b"false")), {}, 422, "unknown-option"),
-        ("/documents", form(("file", b"%PDF-1"), ("user_id", b"u" * 20_000)), {}, 422, "invalid-field"),
-        ("/documents", form(("file", b"%PDF-1"), ("user_id", b"\xff")), {}, 400, "bad-form"),
+        ("/documents", b"no form", FORM, 400, "bad-form"),
+        ("/documents", form(("user_id", b"ann")), FORM, 400, "bad-form"),
+        ("/documents", form(("file", b"%PDF-1"), ("file", b"%PDF-2")), FORM, 400, "bad-form"),
+        ("/documents", form(("file", b"%PDF-1"), ("narrate", b"false")), FORM, 422, "unknown-option"),
+        ("/documents", form(("file", b"%PDF-1"), ("user_id", b"u" * 20_000)), FORM, 422, "invalid-field"),
+        ("/documents", form(("file", b"%PDF-1"), ("user_id", b"\xff")), FORM, 400, "bad-form"),
     ],
 )
 async def test_what_is_refused_is_told_as_a_problem_and_leaves_nothing_behind(
-    gateway: Gateway, path: str, data: Any, headers: dict[str, str], status: int, slug: str
+    gateway: Gateway, path: str, data: bytes, headers: dict[str, str], status: int, slug: str
 ) -> None:
-    data = data() if callable(data) else data
     found, problem = await gateway.ask("POST", path, data=data, headers=headers)
     assert (found, problem["type"], problem["status"]) == (status, f"/errors/{slug}", status)
     assert gateway.headers["Content-Type"].startswith("application/problem+json")
@@ -367,8 +367,10 @@ async def test_a_body_without_a_length_is_given_up_at_the_limit(gateway: Gateway
 
 async def test_a_client_that_disconnects_half_way_leaves_nothing_behind(gateway: Gateway) -> None:
     _, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
-    whole = json_body([b"\xff\xd8\xff" + bytes(60_000)] * 8)
-    head = f"POST {IMAGES} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: {len(whole)}\r\n\r\n"
+    whole = json_body([b"\xff\xd8\xff" + bytes(40_000)] * 8)
+    head = (
+        f"POST {IMAGES} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: {len(whole)}\r\n\r\n"
+    )
     writer.write(head.encode() + whole[: len(whole) - 100])
     await writer.drain()
     await eventually(_async(gateway.files))
@@ -377,9 +379,18 @@ async def test_a_client_that_disconnects_half_way_leaves_nothing_behind(gateway:
     assert await gateway.app.redis.xlen(DocSubmitted.stream) == 0
 
 
-async def test_a_body_that_stalls_is_answered_with_408(gateway: Gateway) -> None:
+@pytest.fixture
+async def impatient(redis: Redis, values: GatewaySettings) -> AsyncIterator[Gateway]:
+    async for running in serving(redis, msgspec.structs.replace(values, body_timeout_s=0.2)):
+        yield running
+
+
+async def test_a_body_that_stalls_is_answered_with_408(impatient: Gateway) -> None:
+    gateway = impatient
     reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
-    writer.write(b"POST /documents HTTP/1.1\r\nHost: a\r\nContent-Type: application/pdf\r\nContent-Length: 50\r\n\r\n%PDF-")
+    writer.write(
+        b"POST /documents HTTP/1.1\r\nHost: a\r\nContent-Type: application/pdf\r\nContent-Length: 50\r\n\r\n%PDF-"
+    )
     answer = await asyncio.wait_for(reader.readuntil(b"}"), 5)
     assert answer.startswith(b"HTTP/1.1 408 ")
     assert b'"received_bytes":5' in answer
@@ -446,6 +457,30 @@ async def test_a_redis_that_is_away_is_told_with_503_and_the_job_id_to_try_again
             await anext(starting)
 
 
+async def test_an_upload_that_is_under_way_at_a_stop_is_finished_and_a_new_one_refused(gateway: Gateway) -> None:
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield json_body(PAGES)[:50]
+        begun.set()
+        await go_on.wait()
+        yield json_body(PAGES)[50:]
+
+    uploading = asyncio.create_task(gateway.ask("POST", IMAGES, data=slow(), headers=JSON))
+    await begun.wait()
+    await eventually(_async(lambda: gateway.in_hand.count))
+    gateway.app.stop.set()
+    drained = asyncio.create_task(gateway.in_hand.ended(within_s=10))
+    status, problem = await gateway.submit()
+    assert (status, problem["type"]) == (503, "/errors/stopping")
+    assert (await gateway.ask("GET", "/readyz"))[0] == 503
+    assert not drained.done()
+    go_on.set()
+    await drained
+    status, _ = await uploading
+    assert status == 202
+
+
 # Following -------------------------------------------------------------------------------------------------------
 
 
@@ -492,7 +527,8 @@ async def test_a_cancel_is_announced_and_keeps_its_answer(gateway: Gateway, flee
     status, answer = await gateway.ask("POST", accepted["cancel_endpoint"])
     assert status == 200
     assert (answer["status"], answer["cancelled"], answer["stopped"]) == ("cancelled", True, {"pages": 3, "batches": 1})
-    [(_, told)] = await gateway.app.redis.xrange("control")
+    announced: Any = await gateway.app.redis.xrange("control")
+    [(_, told)] = announced
     assert (told["action"], told["job"]) == ("cancel", f"local/{accepted['job_id']}")
     status, again = await gateway.ask("POST", accepted["cancel_endpoint"])
     assert (status, again["cancelled"], again["stopped"]["pages"]) == (200, True, 0)
@@ -567,9 +603,10 @@ async def test_a_result_that_cannot_be_read_to_its_end_breaks_off_instead_of_loo
     job = await gateway.app.jobs.get(f"local/{accepted['job_id']}")
     assert job is not None
     record = (await gateway.app.jobs.pages(job, [50]))[0]
-    (gateway.app.blobs.root / record.blob).unlink()
-    (gateway.app.blobs.root / record.blob).mkdir()
-    with pytest.raises(ClientConnectionError):
+    blob = gateway.app.blobs.root / record.blob
+    blob.unlink()
+    blob.symlink_to(blob)  # there, and not to be opened
+    with pytest.raises(ClientPayloadError):
         await gateway.ask("GET", f"/documents/{accepted['job_id']}")
 
 

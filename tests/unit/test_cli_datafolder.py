@@ -102,7 +102,7 @@ async def pid_of_the_dead() -> int:
 
 async def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(datafolder.CommandError, match="DATA_DIR: .*file/data can't be used: Not a directory"):
+    with pytest.raises(datafolder.CommandError, match=r"DATA_DIR: .*file/data can't be used: Not a directory"):
         await claim(Folder(tmp_path / "file" / "data"))
 
 

@@ -159,7 +159,11 @@ def model(state: str, why: str = "") -> LimitStats:
         ({"models": [model("open")]}, "healthy", None),
         ({"models": [model("probing")]}, "healthy", None),
         ({"workers": {"splitter": 1, "aggregator": 1}}, "degraded", "No page_worker is alive"),
-        ({"models": [model("open"), model("stopped", "The key is refused.")]}, "degraded", "stopped: The key is refused."),
+        (
+            {"models": [model("open"), model("stopped", "The key is refused.")]},
+            "degraded",
+            "stopped: The key is refused.",
+        ),
         ({"models": [model("down")]}, "degraded", "The model m is down: no reason is known"),
         ({"warnings": ["Redis has no append-only file"]}, "degraded", "Redis has no append-only file"),
         ({"blobs": ["The blob store cannot be written: full"]}, "unhealthy", "full"),

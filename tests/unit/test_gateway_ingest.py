@@ -143,9 +143,7 @@ async def broken() -> bytes:
     raise ConnectionResetError("Connection lost")
 
 
-@pytest.mark.parametrize(
-    ("read", "slug", "status"), [(never, "body-timeout", 408), (broken, "incomplete-body", 400)]
-)
+@pytest.mark.parametrize(("read", "slug", "status"), [(never, "body-timeout", 408), (broken, "incomplete-body", 400)])
 async def test_a_body_that_stalls_or_breaks_off_is_told_so(
     read: Callable[[], Awaitable[bytes]], slug: str, status: int
 ) -> None:

@@ -57,7 +57,15 @@ def test_the_average_needs_five_pages_and_two_seconds(at_this_point: Job, now_ms
         ([Mark(18_000, 196)], 10.0),
         ([Mark(20_000, 100)], 10.0),
     ],
-    ids=["no marks", "before its first page", "younger half", "mark before the half", "short", "few pages", "too young"],
+    ids=[
+        "no marks",
+        "before its first page",
+        "younger half",
+        "mark before the half",
+        "short",
+        "few pages",
+        "too young",
+    ],
 )
 def test_the_pace_is_that_of_the_younger_half(marks: list[Mark], rate: float) -> None:
     assert pace.recent(job(done=200), marks, now_ms=21_000) == pytest.approx(rate, rel=0.2)
@@ -66,7 +74,11 @@ def test_the_pace_is_that_of_the_younger_half(marks: list[Mark], rate: float) ->
 @pytest.mark.parametrize(
     ("at_this_point", "rate", "seconds"),
     [
-        (job(done=500, batches_done=19), 10.0, 50 + 2 * 1.25),  # summaries lag by 12.5 pages more than the open half batch
+        (
+            job(done=500, batches_done=19),
+            10.0,
+            50 + 2 * 1.25,
+        ),  # summaries lag by 12.5 pages more than the open half batch
         (job(done=500, batches_done=15), 10.0, 50 + 2 * 11.25),  # summaries lag by 112.5 pages
         (job(done=500, batches_done=0), 1.0, 500 + 2 * 30),  # a lag is trusted only so far
         (job(status="summarizing", done=1000, batches_done=39), 10.0, 2 * 1.25),

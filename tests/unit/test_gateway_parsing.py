@@ -83,7 +83,11 @@ def test_a_null_counts_as_left_out() -> None:
         ({"num_pages": True, "images_base64": ["AAAA"]}, "invalid-field", "num_pages is not a whole number"),
         ({"user_id": {"a": 1}, "images_base64": ["AAAA"]}, "invalid-field", "it came as map"),
         (b'{"images_base64": ["AAAA"], "images_base64": ["BBBB"]}', "invalid-field", "appears twice"),
-        ({"num_pages": 3, "images_base64": ["AAAA"]}, "page-count-mismatch", "num_pages is 3, but images_base64 holds 1"),
+        (
+            {"num_pages": 3, "images_base64": ["AAAA"]},
+            "page-count-mismatch",
+            "num_pages is 3, but images_base64 holds 1",
+        ),
     ],
 )
 def test_a_body_that_is_wrong_is_told_in_a_sentence(body: object, slug: str, told: str) -> None:
