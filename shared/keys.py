@@ -140,6 +140,10 @@ LIVE = "live"
 """ZSET worker -> ms of its last sign of life: the index of `live(worker)`; the keeper removes the old."""
 
 
+DURABILITY_PROBE = "durability.probe"
+"""STRING, a minute: written to find out whether the server waits for its disk when asked."""
+
+
 def live(worker: str) -> str:
     """STRING JSON of a worker's slots and port; expires when it gives no sign of life."""
     return f"live:{worker}"

@@ -35,9 +35,17 @@ def redis_server() -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def embedded(*options: str, folder: Path | None = None, port: int | None = None) -> Iterator[str]:
-    """The embedded Valkey with an append-only file in a temporary folder, or in the one given."""
-    kept = folder is not None
+def embedded(*options: str, folder: Path | None = None) -> Iterator[str]:
+    """The embedded Valkey on a free port. Yields its URL."""
+    with embedded_process(*options, folder=folder) as (url, _):
+        yield url
+
+
+@contextlib.contextmanager
+def embedded_process(
+    *options: str, folder: Path | None = None, port: int | None = None
+) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """The embedded Valkey with an append-only file, in a temporary folder or in the one given, and its process."""
     data = folder or Path(tempfile.mkdtemp(prefix="quire-test-redis-"))
     port = port or free_port()
     command = [str(get_binary_path()), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(data), "--save", ""]
@@ -46,11 +54,11 @@ def embedded(*options: str, folder: Path | None = None, port: int | None = None)
     )
     try:
         _wait_for(port, server)
-        yield f"redis://127.0.0.1:{port}/0"
+        yield f"redis://127.0.0.1:{port}/0", server
     finally:
         server.terminate()
         server.wait(10)
-        if not kept:
+        if folder is None:
             shutil.rmtree(data, ignore_errors=True)
 
 

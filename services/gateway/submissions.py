@@ -11,7 +11,7 @@ import uuid
 
 import msgspec
 from aiohttp import web
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from services.gateway import api, body, forms, ingest, names, pace, uploads
 from services.gateway.configuration import GatewaySettings
@@ -99,6 +99,13 @@ async def _submit(
     upload.kept = True  # from here on the job may exist, even if no answer comes
     try:
         submitted = await app.ledger.submit(submission)
+    except ResponseError as error:
+        upload.kept = False  # the server has answered: there is no job
+        raise Problem(
+            "redis-unavailable",
+            "The job store refuses new work, perhaps because its memory is full: send the document again later.",
+            retry_after_s=uploads.RETRY_AFTER_S,
+        ) from error
     except RedisError as error:
         raise Problem(
             "redis-unavailable",

@@ -8,15 +8,13 @@ from collections.abc import Sequence
 
 import msgspec
 
-from services.local_model import headings
+from services.local_model import headings, spans
 from services.local_model.headings import Heading
 from services.local_model.passages import of_markdown
+from services.local_model.sources import Source
 
-TITLE_MARK = " — "
-"""Stands between the document's title and the titles of its parts, in the title of the batch that begins it."""
 PART_MARK = " · "
 
-_PATH = re.compile(r"\A\s*(?:\*\*)?Headings?(?:\*\*)?:(?:\*\*)?\s*(.+)", re.IGNORECASE)
 _NUMBER = re.compile(r"\A(\d{1,3}|[A-Z](?=\.\d))(?:\.\d+)*\s")
 _PLAIN = re.compile(r"\A(?:\d{1,3}(?:\.\d+)*|[A-Z](?:\.\d+)+)\.?\s+")
 _MOST_PARTS = 3
@@ -42,19 +40,14 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     """The headings on it that begin a chapter."""
 
 
-def run(sections: Sequence[tuple[int, int, str]]) -> Run:
+def run(sources: Sequence[Source]) -> Run:
     """The pages of a batch, each under its chapter.
 
-    `sections`: (first page, last page, text) as in the prompt. A text may begin with `Headings: 5 Arrays > 5.2 Indexing`,
-    the heading path at the page's end; without it the outermost headings of the text itself have to do.
+    Where a page's path of headings is known it tells the chapter; else the outermost headings of the text have to do.
     """
-    paths, texts = [], []
-    for _, _, text in sections:
-        match = _PATH.match(text)
-        paths.append([part.strip() for part in match[1].split(" > ") if part.strip()] if match else [])
-        texts.append(text[match.end() :].strip() if match else text.strip())
-    found = [[heading for heading, _ in of_markdown(text) if heading is not None] for text in texts]
-    title = _title(sections[0][0], texts[0], found[0]) if sections else ""
+    found = [[heading for heading, _ in of_markdown(each.text) if heading is not None] for each in sources]
+    title = _title(sources[0], found[0]) if sources else ""
+    paths = [each.path for each in sources]
     besides = {title, _above_all(paths)}
     levels = [heading.level for each in found for heading in each if heading.text not in besides]
     top = 1 if any(paths) else min(levels, default=1)
@@ -63,17 +56,17 @@ def run(sections: Sequence[tuple[int, int, str]]) -> Run:
     known = _by_number([*(path[0] for path in paths if path), *(one for each in outer for one in each)])
     pages: list[Page] = []
     under = ""
-    for (number, _, _), path, text, each in zip(sections, paths, texts, outer, strict=True):
+    for source, path, each in zip(sources, paths, outer, strict=True):
         starts = [one for one in each if headings.follows(one, under)]
         ends = _chapter(path[0], under, known) if path else starts[-1] if starts else under
         begins = under if starts and under else ends
-        pages.append(Page(number=number, text=text, begins=begins, ends=ends, starts=frozenset(starts)))
+        pages.append(Page(number=source.page, text=source.text, begins=begins, ends=ends, starts=frozenset(starts)))
         under = ends
     return Run(pages=pages, title=title)
 
 
 def title_of(batch: Run) -> str:
-    """What to call the pages: `Arrays and matrices · Lists and data frames`, after the document's title on its first."""
+    """What to call the pages: `Arrays and matrices · Lists and data frames`."""
     spans = Counter(page.ends for page in batch.pages if page.ends)
     names = [name for name in dict.fromkeys(page.ends for page in batch.pages) if name]
     names = [name for name in names if not headings.is_apparatus(name)] or names
@@ -82,9 +75,7 @@ def title_of(batch: Run) -> str:
     else:
         largest = {name for name, _ in sorted(((name, spans[name]) for name in names), key=lambda one: -one[1])[:_MOST_PARTS]}
         parts = [plain(name) for name in names if name in largest]
-    if not parts:
-        return batch.title or _span(batch.pages)
-    return (batch.title + TITLE_MARK if batch.title else "") + PART_MARK.join(parts)
+    return PART_MARK.join(parts) or batch.title or _span(batch.pages)
 
 
 def plain(heading: str) -> str:
@@ -119,12 +110,11 @@ def _above_all(paths: list[list[str]]) -> str:
     return first if differ and times >= _COMMON * len(deep) and not _PLAIN.match(first) else ""
 
 
-def _title(number: int, text: str, found: Sequence[Heading]) -> str:
-    """The document's title, where the text is of its first page and begins with a heading that has no number."""
-    begins = number == 1 and found and found[0].level == 1 and text.startswith("#")
+def _title(first: Source, found: Sequence[Heading]) -> str:
+    """The document's title, where this is its first page and begins with a heading that has no number."""
+    begins = first.page == 1 and found and found[0].level == 1 and first.text.startswith("#")
     return found[0].text if begins and not _PLAIN.match(found[0].text) else ""
 
 
 def _span(pages: Sequence[Page]) -> str:
-    first, last = pages[0].number, pages[-1].number
-    return f"Page {first}" if first == last else f"Pages {first}–{last}"
+    return spans.written([page.number for page in pages]).capitalize()

@@ -33,3 +33,8 @@ def pages(numbers: str) -> list[int]:
         low, high = int(first), int(last or first)
         named.update(range(low, high + 1) if 0 <= high - low <= _WIDEST else (low, high))
     return sorted(named)
+
+
+def any_in(text: str) -> bool:
+    """Whether the text cites anything."""
+    return _CITATION.search(text) is not None

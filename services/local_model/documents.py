@@ -8,10 +8,11 @@ from math import sqrt
 
 import msgspec
 
-from services.local_model import citing, passages, picking
-from services.local_model.chapters import TITLE_MARK
+from services.local_model import citing, headings, passages, picking, spans
+from services.local_model.chapters import plain
 from services.local_model.passages import Passage
 from services.local_model.sectioning import Group, groups
+from services.local_model.sources import tells_unread, unread
 from services.local_model.summarizing import RUN_IN, introduces, subject_of
 from services.local_model.worth import worth
 from shared.results import Cited, DocumentSummary, Section
@@ -20,6 +21,8 @@ _ABSTRACT = 4  # sentences, fewer where the document is short
 _KEY_POINTS = 7
 _SECTION = 4  # statements of a section
 _ENOUGH = 2  # with fewer, a section repeats key points
+_WHOLE_PARTS = 40  # batches, about 1000 pages: the statements of so many fit into the aggregator's prompt
+_AS_CHOSEN = 0.05
 _EARLY = 0.05  # of the pages, and three of them at least: where a document says what it is
 _IS_EARLY = 2.0
 _SAME_PAGE_OPENS = 0.75  # an introduction may well give two sentences of a page
@@ -38,27 +41,47 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def document(sections: Sequence[tuple[int, int, str]]) -> DocumentSummary:
-    """Summarise a document. `sections`: (first page, last page, title and cited statements) of each batch, in order."""
-    parts = [_part(first, last, text) for first, last, text in sections]
-    title, rest = _title(parts[0].title) if parts else ("", "")
-    everything = [passage for part in parts for passage in part.statements]
-    weights = passages.scores(everything)
-    names = [rest or title, *(part.title for part in parts[1:])]
-    sorted_out = groups([(name, part.statements) for name, part in zip(names, parts, strict=True)])
+    """Summarise a document. `sections`: (first page, last page, text) of each batch, in order: title, cited statements.
 
-    opening = _openings(everything, weights, subject_of(title))
+    A first section without citations is the beginning of the document's first page.
+    """
+    opener = sections[0] if sections and not citing.any_in(sections[0][2]) else None
+    parts = [_part(*section) for section in sections[1 if opener and len(sections) > 1 else 0 :]]
+    title, title_page = _title(opener, parts)
+    everything = [passage for part in parts for passage in part.statements if not tells_unread(passage.text)]
+    missing = {page for part in parts for each in part.statements if tells_unread(each.text) for page in each.pages}
+    weights = passages.scores(everything)
+
     count = min(_ABSTRACT, max(1, len(everything) // 3))
+    opening = _openings(everything, weights, subject_of(title))
     abstract = picking.choose(everything, opening, count, same_page=_SAME_PAGE_OPENS)
     left = [0.0 if place in abstract else weight for place, weight in enumerate(weights)]
     said = [everything[place] for place in abstract]
     points = picking.choose(everything, left, min(_KEY_POINTS, len(everything) // 4), besides=said)
+    key_points = [_cited(everything[place]) for place in points]
+    if missing:
+        key_points.append(unread(sorted(missing)))
+    if missing and not said:
+        return _nothing_read(title, title_page, sorted(missing))
     return DocumentSummary(
         title=title,
-        title_pages=[parts[0].first] if parts else [],
+        title_pages=[title_page] if title else [],
         abstract=" ".join(passage.text for passage in said),
         abstract_pages=_pages(said),
-        sections=_sections(sorted_out, everything, weights, {*abstract, *points}, abstract),
-        key_points=[_cited(everything[place]) for place in points],
+        sections=_sections(groups(_named(parts)), everything, weights, {*abstract, *points}, abstract),
+        key_points=key_points,
+    )
+
+
+def _nothing_read(title: str, title_page: int, missing: list[int]) -> DocumentSummary:
+    told = unread(missing)
+    return DocumentSummary(
+        title=title,
+        title_pages=[title_page] if title else [],
+        abstract=told.text,
+        abstract_pages=told.pages,
+        sections=[],
+        key_points=[],
     )
 
 
@@ -69,25 +92,42 @@ def _part(first: int, last: int, text: str) -> Part:
     under = ""
     for line in text.split("\n"):
         cited, rest = citing.statements(line)
-        if not cited and not title:
+        if not cited and not title and not found:
             title = _LABEL.sub("", rest).strip("* ")
-        if not cited and first == last and title and worth(rest):
-            cited = [Cited(text=rest, pages=[first])]  # one page: it can only be that
         for statement in cited:
             said = statement.text
             opens = False
             if (match := _RUN_IN.match(said)) and not said[match.end() :][:1].islower():
                 under, said, opens = match["name"], said[match.end() :], True
             # The batch's model chose it, so it is shown even where it would not have been chosen here.
-            value = max(0.05, worth(said))
+            value = max(_AS_CHOSEN, worth(said))
             found.append(Passage(text=said, pages=tuple(statement.pages), heading=under, opens=opens, worth=value))
     return Part(first=first, last=last, title=title, statements=found)
 
 
-def _title(first: str) -> tuple[str, str]:
-    """The document's title, and what its first batch is called without it."""
-    title, mark, rest = first.partition(TITLE_MARK)
-    return (title, rest) if mark else (first, "")
+def _title(opener: tuple[int, int, str] | None, parts: Sequence[Part]) -> tuple[str, int]:
+    """The document's title and its page: the first heading of the opening page, else of the first batch."""
+    if opener:
+        found = [heading for heading, _ in passages.of_markdown(opener[2]) if heading]
+        for heading in sorted(found, key=lambda one: one.level):
+            if not headings.is_apparatus(heading.text):
+                return plain(heading.text), opener[0]
+    part = next((part for part in parts if part.title), None)
+    return (part.title, part.first) if part else ("", 0)
+
+
+def _named(parts: Sequence[Part]) -> list[tuple[str, list[Passage]]]:
+    """The statements of each batch under its name; of a very long document without their chapters.
+
+    Its batches' statements do not all fit into the prompt; a chapter's first one, which names it, may be missing.
+    """
+    named = []
+    for part in parts:
+        told = [each for each in part.statements if not tells_unread(each.text)]
+        if len(parts) > _WHOLE_PARTS:
+            told = [msgspec.structs.replace(each, heading="") for each in told]
+        named.append((part.title or spans.written(range(part.first, part.last + 1)).capitalize(), told))
+    return named
 
 
 def _openings(found: Sequence[Passage], weights: Sequence[float], subject: Collection[str]) -> list[float]:

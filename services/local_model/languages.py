@@ -35,6 +35,7 @@ _HANGUL = re.compile(r"[\uac00-\ud7af]")
 
 _SAMPLE = 6_000  # characters: more would not change the vote
 _LEAST = 3  # common words that a language needs to be named
+_AT_HOME = 0.2  # of a sentence's words: no need to ask further
 _LEAST_SHARE = 0.08  # of all words; running text has 0.3 to 0.5, a list of names next to none
 
 
@@ -52,3 +53,14 @@ def guess(text: str) -> str:
     if votes[best] < max(_LEAST, _LEAST_SHARE * words.total()):
         return "und"
     return best
+
+
+def is_foreign(sentence: str, main: str) -> bool:
+    """Whether a sentence is evidently in another language than `main`."""
+    common = STOP_WORDS.get(main)
+    if common is None:
+        return False
+    words = _WORD.findall(sentence.lower())
+    if sum(word in common for word in words) >= _AT_HOME * len(words):
+        return False
+    return guess(sentence) not in (main, "und")

@@ -12,12 +12,9 @@ from services.local_model.blocks import Block, Kind
 from services.local_model.headings import Heading
 from services.local_model.kinds import COVER_WORDS, kind_of
 from services.local_model.passages import Passage, of_page, scores
+from services.local_model.sources import NO_TEXT
 from shared.results import Figure, PageAnalysis, PageKind, Table
 
-NO_TEXT = (
-    "This page has no text layer, and the built-in model cannot see images: nothing was read. "
-    "Text recognition for such pages comes with the next release; a vision model can read them today."
-)
 NOT_SEEN = "Not described: the built-in model reads the text layer and does not see images."
 
 _CONFIDENT = 0.9  # of a clean text layer: reading order and structure are guessed, so never more

@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterator, Sequence
 from math import ceil, sqrt
 
-from services.local_model import chapters, headings, languages, passages, picking
+from services.local_model import chapters, headings, languages, passages, picking, spans
 from services.local_model.passages import Passage
+from services.local_model.sources import source, unread
 from shared.results import BatchSummary, Cited
 
 RUN_IN = " — "
@@ -15,7 +16,7 @@ RUN_IN = " — "
 
 _PAGES_A_STATEMENT = 2
 _FEWEST, _MOST = 3, 12  # statements of a batch
-_OPENING = 4  # statements of a document's first pages, half of them on top
+_OPENING = 4  # statements of a document's first pages
 _OPENING_PAGES = 4  # that have sentences at all
 _SAMPLE = 40  # sentences that tell the language
 _EARLY_PAGES = 50  # where a document may still be telling what it is
@@ -34,25 +35,36 @@ _ITSELF = re.compile(
 
 def batch(sections: Sequence[tuple[int, int, str]]) -> BatchSummary:
     """Summarise consecutive pages. `sections`: (first page, last page, text), as `shared.markup.pages` gives them."""
-    run = chapters.run(sections)
-    found = [
-        passage
-        for page in run.pages
-        for passage in passages.of_page(page.text, page.number, under=page.begins, chapters=page.starts)
-        if not headings.is_apparatus(passage.heading)
-    ]
-    main = languages.guess(" ".join(passage.text for passage in found[:_SAMPLE]))
-    found = [passage for passage in found if languages.guess(passage.text) in (main, "und")] or found
+    sources = [source(first, text) for first, _, text in sections]
+    run = chapters.run([each for each in sources if each.read])
+    found = _in_one_language(
+        [
+            passage
+            for page in run.pages
+            for passage in passages.of_page(page.text, page.number, under=page.begins, chapters=page.starts)
+            if not headings.is_apparatus(passage.heading)
+        ]
+    )
     weights = [
         weight * (_SPEAKS_OF_ITSELF if _ITSELF.search(passage.text) and passage.pages[0] <= _EARLY_PAGES else 1)
         for weight, passage in zip(passages.scores(found), found, strict=True)
     ]
     opening = _opening(found, weights, run.title) if run.pages and run.pages[0].number == 1 else []
     weights = [0.0 if place in opening else weight for place, weight in enumerate(weights)]
-    count = min(_MOST, max(_FEWEST, ceil(len(run.pages) / _PAGES_A_STATEMENT)))
-    chosen = picking.choose(found, weights, count - len(opening) // 2, besides=[found[place] for place in opening])
-    statements = _with_run_ins([found[place] for place in sorted([*opening, *chosen])])
-    return BatchSummary(title=chapters.title_of(run), statements=list(statements))
+    count = min(_MOST, max(_FEWEST, ceil(len(run.pages) / _PAGES_A_STATEMENT))) - len(opening)
+    chosen = picking.choose(found, weights, count, besides=[found[place] for place in opening])
+    statements = [*_with_run_ins([found[place] for place in sorted([*opening, *chosen])])]
+    missing = [each.page for each in sources if not each.read]
+    if missing:
+        statements.append(unread(missing))
+    title = chapters.title_of(run) if run.pages else spans.written(missing).capitalize() if missing else ""
+    return BatchSummary(title=title, statements=statements)
+
+
+def _in_one_language(found: list[Passage]) -> list[Passage]:
+    """Without the sentences that are in another language than most: a summary is in one."""
+    main = languages.guess(" ".join(passage.text for passage in found[:_SAMPLE]))
+    return [passage for passage in found if not languages.is_foreign(passage.text, main)]
 
 
 def _opening(found: Sequence[Passage], weights: Sequence[float], title: str) -> list[int]:

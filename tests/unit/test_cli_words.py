@@ -110,10 +110,9 @@ def test_a_summary_is_wrapped_and_every_statement_names_its_pages() -> None:
         "[pp. 8–10]",
         "• [bold] is not markup here [p. 12]",
         "Vectors are assigned. [pp. 13, 15]",
-        "28",
+        "113 model calls",
     ):
-        assert part in text or part == "28"
-    assert "113 model calls" in text
+        assert part in text
 
 
 def test_gaps_are_named_with_their_reasons() -> None:

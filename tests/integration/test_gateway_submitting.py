@@ -1,0 +1,147 @@
+"""Documents that the gateway takes in."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from aiohttp import FormData
+from redis.asyncio import Redis
+
+from shared import blobs as keys
+from shared.events import DocSubmitted
+from tests.conftest import eventually
+from tests.integration.gateways import IMAGES, JSON, PAGES, PDF, Fleet, Gateway, answering, json_body, running
+
+
+@pytest.fixture
+async def gateway(redis: Redis, redis_url: str, tmp_path: Path) -> AsyncIterator[Gateway]:
+    async with running(redis, redis_url, tmp_path) as started:
+        yield started
+
+
+@pytest.fixture
+def fleet(gateway: Gateway) -> Fleet:
+    return Fleet(gateway.app)
+
+
+async def test_page_images_are_accepted_with_202_and_lie_on_disk(gateway: Gateway) -> None:
+    job_id = str(uuid.uuid4())
+    status, answer = await gateway.submit(job_id=job_id.upper(), user_id="ann", num_pages=3, file_type="pdf")
+    assert status == 202
+    assert answer == {
+        "status": "queued",
+        "job_id": job_id,
+        "processing_strategy": "single_batch",
+        "batch_size": 25,
+        "estimated_batches": 1,
+        "estimated_completion_minutes": 1,
+        "status_endpoint": f"/batch-status/{job_id}",
+        "cancel_endpoint": f"/cancel-job/{job_id}",
+    }
+    job = await gateway.app.jobs.get(f"local/{job_id}")
+    assert job is not None
+    assert (job.kind, job.pages, job.user) == ("images", 3, "ann")
+    stored = [await gateway.app.blobs.get(keys.upload(job.source, f"{number:05}")) for number in range(3)]
+    assert stored == PAGES
+
+
+async def test_a_large_document_is_cut_into_batches(gateway: Gateway) -> None:
+    _, answer = await gateway.submit(PAGES * 17)
+    assert (answer["processing_strategy"], answer["estimated_batches"]) == ("batch_parallel", 3)
+
+
+async def test_the_same_submission_again_is_answered_the_same_and_stored_once(gateway: Gateway) -> None:
+    job_id = str(uuid.uuid4())
+    _, first = await gateway.submit(job_id=job_id)
+    assert "Idempotent-Replayed" not in gateway.headers
+    status, again = await gateway.submit(job_id=job_id)
+    assert (status, again, gateway.headers["Idempotent-Replayed"]) == (202, first, "true")
+    assert gateway.files() == ["00000", "00001", "00002"]
+    assert await gateway.app.redis.xlen(DocSubmitted.stream) == 1
+
+
+async def test_an_idempotency_key_stands_for_a_job_id(gateway: Gateway) -> None:
+    _, first = await gateway.submit(headers={"Idempotency-Key": "invoice 7"})
+    _, again = await gateway.submit(headers={"Idempotency-Key": "invoice 7"})
+    _, other = await gateway.submit(headers={"Idempotency-Key": "invoice 8"})
+    assert first["job_id"] == again["job_id"] != other["job_id"]
+    assert first["job_id"] == str(uuid.uuid5(uuid.NAMESPACE_URL, "local:invoice 7"))
+
+
+async def test_the_same_job_id_with_other_content_is_a_conflict_that_leaves_nothing_behind(gateway: Gateway) -> None:
+    job_id = str(uuid.uuid4())
+    await gateway.submit(job_id=job_id)
+    status, problem = await gateway.submit(PAGES[:2], job_id=job_id)
+    assert (status, problem["type"], problem["job_id"]) == (409, "/errors/job-exists", job_id)
+    assert gateway.files() == ["00000", "00001", "00002"]
+
+
+async def test_a_pdf_is_answered_with_its_page_count_when_a_splitter_counts_it_in_time(
+    gateway: Gateway, fleet: Fleet
+) -> None:
+    async def splitter() -> None:
+        await eventually(lambda: gateway.app.redis.xlen(DocSubmitted.stream))
+        await fleet.plan(60)
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(splitter())
+        asked = group.create_task(gateway.ask("POST", "/documents?user_id=ann", data=b"%PDF-1.7 ...", headers=PDF))
+    status, answer = asked.result()
+    assert status == 202
+    assert (answer["processing_strategy"], answer["estimated_batches"]) == ("batch_parallel", 3)
+    assert gateway.files() == ["source.pdf"]
+
+
+async def test_a_pdf_that_nobody_counts_in_time_is_accepted_without_numbers(gateway: Gateway) -> None:
+    status, answer = await gateway.ask("POST", "/documents", data=b"%PDF-1.7 ...")
+    assert status == 202
+    assert (answer["processing_strategy"], answer["estimated_batches"]) == (None, None)
+    assert answer["estimated_completion_minutes"] == 1
+
+
+@pytest.mark.parametrize("order", [("job_id", "file", "user_id"), ("file", "user_id", "job_id")])
+async def test_a_pdf_may_come_in_a_form_with_options_before_or_after_it(
+    gateway: Gateway, order: tuple[str, ...]
+) -> None:
+    job_id = str(uuid.uuid4())
+    content = b"%PDF-1.7 " + bytes(range(256)) * 2000
+    form = FormData()
+    for name in order:
+        if name == "file":
+            form.add_field("file", content, filename="a.pdf", content_type="application/pdf")
+        else:
+            form.add_field(name, {"job_id": job_id, "user_id": "ann"}[name])
+    status, answer = await gateway.ask("POST", "/documents", data=form)
+    assert (status, answer["job_id"]) == (202, job_id)
+    job = await gateway.app.jobs.get(f"local/{job_id}")
+    assert job is not None
+    assert job.user == "ann"
+    assert await gateway.app.blobs.get(keys.upload(job.source, "source.pdf")) == content
+
+
+async def test_an_upload_that_is_under_way_at_a_stop_is_finished_and_a_new_one_refused(gateway: Gateway) -> None:
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield json_body(PAGES)[:50]
+        begun.set()
+        await go_on.wait()
+        yield json_body(PAGES)[50:]
+
+    uploading = asyncio.create_task(gateway.ask("POST", IMAGES, data=slow(), headers=JSON))
+    await begun.wait()
+    await eventually(answering(lambda: gateway.in_hand.count))
+    gateway.app.stop.set()
+    drained = asyncio.create_task(gateway.in_hand.ended(within_s=10))
+    status, problem = await gateway.submit()
+    assert (status, problem["type"]) == (503, "/errors/stopping")
+    assert (await gateway.ask("GET", "/readyz"))[0] == 503
+    assert not drained.done()
+    go_on.set()
+    await drained
+    status, _ = await uploading
+    assert status == 202
