@@ -80,6 +80,8 @@ async def _own(options: Options, folder: Folder, caught: Signals) -> AsyncIterat
                 except CommandError:
                     running.tell(f"the logs of the fleet's processes: {folder.logs}")
                     raise
+            line.update("ending the fleet")
+            line.start()
 
 
 async def _read(gateway: Client, source: Source, folder: Folder, caught: Signals, *, ours: bool) -> Ended:

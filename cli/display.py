@@ -38,14 +38,14 @@ def live(console: Console) -> Iterator[Show]:
     columns = (
         TextColumn("[bold]{task.description}"),
         BarColumn(bar_width=None),
-        TextColumn("{task.completed:.0f}/{task.total:.0f} pages"),
+        TextColumn("{task.fields[pages]}"),
         TextColumn("{task.fields[batches]}", style="cyan"),
         TextColumn("{task.fields[pace]}", style="green"),
         TextColumn("{task.fields[left]}"),
         TextColumn("{task.fields[cost]}", style="yellow"),
     )
     with Progress(*columns, console=console, expand=True) as bar:
-        task = bar.add_task("queued", total=0, batches="", pace="", left="", cost="")
+        task = bar.add_task("queued", total=None, pages="", batches="", pace="", left="", cost="")
 
         def draw(status: Status) -> None:
             speed = pace.see(time.monotonic(), status.current_page)
@@ -54,8 +54,9 @@ def live(console: Console) -> Iterator[Show]:
                 task,
                 description=status.status,
                 completed=status.current_page,
-                total=status.total_pages,
-                batches=f"{status.batches.completed}/{status.batches.total} batches",
+                total=status.total_pages or None,  # not counted yet: the bar only moves
+                pages=f"{status.current_page:,}/{status.total_pages:,} pages" if status.total_pages else "",
+                batches=f"{status.batches.completed}/{status.batches.total} batches" if status.total_pages else "",
                 pace="" if status.ended else f"{speed:.1f} pages/s",
                 left="" if left_s is None else f"{wording.duration(left_s)} left",
                 cost=wording.cost(status.usage.cost_usd),

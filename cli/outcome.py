@@ -6,7 +6,6 @@ import asyncio
 from pathlib import Path
 
 from rich.console import Console
-from rich.padding import Padding
 from rich.text import Text
 
 from cli import wording
@@ -87,10 +86,17 @@ def _summary(out: Console, summary: DocumentSummary) -> None:
     if summary.key_points:
         out.print(Text("\nKey points", style="bold"))
         for point in summary.key_points:
-            out.print(Padding(_cited(f"• {point.text.strip()}", point.pages), (0, 0, 0, 2)))
+            _indented(out, _cited(point.text, point.pages), first="  • ")
     for section in summary.sections:
         out.print(Text(f"\n{' '.join(section.heading.split())}", style="bold"))
-        out.print(Padding(_cited(section.text, section.pages), (0, 0, 0, 2)))
+        _indented(out, _cited(section.text, section.pages), first="  ")
+
+
+def _indented(out: Console, text: Text, *, first: str) -> None:
+    """Wrapped text behind `first`, the further lines below its own beginning."""
+    for number, line in enumerate(text.wrap(out, out.width - len(first))):
+        line.rstrip()
+        out.print(Text(" " * len(first) if number else first).append_text(line))
 
 
 def _cited(text: str, pages: list[int], *, style: str = "") -> Text:

@@ -3,8 +3,8 @@
 redis-py 8.1 can lose a cancellation that arrives while it connects (measured on both event loops): loops that use a
 connection end by an event, never by cancellation alone.
 
-Two kinds of client: a pool for commands, and a connection of its own for each blocking reader. Neither repeats a command
-by itself: a write that is repeated blindly happens twice (measured). The ledger repeats what it knows to be repeatable.
+Two kinds of client: a pool for commands, and a connection of its own for each blocking reader. Neither repeats a
+command by itself: a write that is repeated blindly happens twice (measured). The ledger knows what may be repeated.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from typing import Literal
 
 from redis.asyncio import Redis
-from redis.exceptions import ResponseError
+from redis.exceptions import RedisError, ResponseError
 
 from shared import keys
 from shared.ledger import Ledger
@@ -31,7 +31,7 @@ WAIT_MS = 3000
 TRUTHFUL_S = 0.25  # of two waits in a row, one at least spans most of a second where the fsync is really waited for
 
 
-class NotDurable(Exception):
+class NotDurable(RedisError):
     """The server did not confirm a write in time. It may hold all the same: a repeat of the request finds out."""
 
 

@@ -47,7 +47,10 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Submission(msgspec.Struct, frozen=True, kw_only=True):
-    """A document that lies in the blob store. `pages` 0: not counted yet. `weight`: its share of a fair fleet."""
+    """A document that lies in the blob store. `pages` 0: not counted yet. `weight`: its share of a fair fleet.
+
+    `whole_up_to`: a document of up to so many pages is one batch, whatever `batch_size` says.
+    """
 
     ref: str
     run: str
@@ -56,6 +59,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     fingerprint: str
     user: str = ""
     batch_size: int
+    whole_up_to: int = 0
     pages: int = 0
     weight: float = 1.0
 

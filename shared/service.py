@@ -13,7 +13,7 @@ import signal
 import socket
 import sys
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Generic, NoReturn, TypeVar
 
 import msgspec
@@ -63,21 +63,33 @@ class App(msgspec.Struct, Generic[S], frozen=True, kw_only=True):
 def process(name: str, kind: type[S], main: Callable[[S, asyncio.Event], Awaitable[None]]) -> NoReturn:
     """Read settings, set up logs, run `main(settings, stop)` on uvloop; exits 0 when it returns after a signal.
 
-    The first SIGTERM or SIGINT sets `stop`; a second one ends the process at once. A sentence on standard error and
-    exit code 2 tell a wrong setting.
+    The first SIGTERM or SIGINT sets `stop`; a second one ends the process at once. What a person has to mend (a wrong
+    setting, an unfit Redis, a port that is taken) is told in a sentence, with exit code 2.
     """
     try:
         values = settings.load(kind)
         logs.set_up(name, level=values.log_level, style=values.log_format)
     except (SettingsError, ValueError) as error:
-        sys.exit(f"{name}: {error}")
+        sys.stderr.write(f"{name}: {error}\n")
+        sys.exit(2)
+    failed = False
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
             runner.run(_main(values, main))
-        except (bus.RedisUnfit, BlobsError, OSError) as error:
-            log.error("cannot start: %s", error, extra={"action": "start_failed"})  # noqa: TRY400 - a sentence is enough
-            sys.exit(2)
-    sys.exit(0)
+        except* (SettingsError, bus.RedisUnfit, BlobsError, OSError) as group:
+            for reason in _leaves(group):
+                log.error("cannot go on: %s", reason, extra={"action": "gave_up"})  # noqa: TRY400 - a sentence is enough
+            failed = True
+    sys.exit(2 if failed else 0)
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    """The errors themselves, out of the groups in which task groups raise them."""
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _leaves(inner)
+    else:
+        yield error
 
 
 async def _main(values: S, main: Callable[[S, asyncio.Event], Awaitable[None]]) -> None:

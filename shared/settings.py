@@ -47,7 +47,7 @@ class ModelSettings(Settings, frozen=True, kw_only=True, rename="upper"):
     llm_timeout_s: float = 120
     """One model call, from the request to its last byte."""
     prices_file: str = ""
-    """JSON file of prices by model, in USD per million tokens; replaces shared/prices.json."""
+    """JSON file of prices by model, in USD per million tokens; replaces shared/ai/prices.json."""
 
 
 class SettingsError(Exception):

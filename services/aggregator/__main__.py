@@ -10,8 +10,9 @@ import msgspec
 
 from services.aggregator import handler
 from services.aggregator.prompts import Message
-from shared import ai, service
-from shared.ai_answers import Answer
+from shared import service
+from shared.ai import model as ai
+from shared.ai.answers import Answer
 from shared.consumer import Stage
 from shared.events import BatchSummarized, PageAnalyzed
 from shared.limiter import Limiter

@@ -12,7 +12,7 @@ import msgspec
 from services.aggregator import citations, prompts
 from services.aggregator.prompts import Message, Run
 from shared import blobs
-from shared.ai_answers import Answer
+from shared.ai.answers import Answer
 from shared.errors import Gone, Refused
 from shared.events import BatchSummarized, PageAnalyzed
 from shared.outcomes import BatchDone, DocumentDone, Noted, Outcome

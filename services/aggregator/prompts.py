@@ -57,6 +57,14 @@ Page numbers go into the fields for them, never into the text.
 {_COMMON}"""
 
 
+class Run(msgspec.Struct, frozen=True):
+    """A batch as the document's prompt shows it."""
+
+    first: int
+    last: int
+    summary: BatchSummary
+
+
 def batch(pages: Sequence[tuple[int, PageAnalysis]], *, gaps: Sequence[int]) -> list[Message]:
     """`pages`: number and analysis of each page that was read; `gaps`: numbers of those that could not be."""
     heads = _trimmed([_head(analysis) for _, analysis in pages], int(BATCH_CHARS * _HEADS))
@@ -84,20 +92,12 @@ def _head(analysis: PageAnalysis) -> str:
     return "\n".join(line for line in lines if line)
 
 
-class Run(msgspec.Struct, frozen=True):
-    """A batch as the document's prompt shows it."""
-
-    first: int
-    last: int
-    summary: BatchSummary
-
-
 def document(
     opening: tuple[int, PageAnalysis], runs: Sequence[Run], *, gaps: Sequence[int], unsummarised: Sequence[int]
 ) -> list[Message]:
     """`opening`: the first page that was read; `unsummarised`: pages that were read, but whose batch has no summary."""
     number, page = opening
-    start = "\n".join([*(f"# {heading}" for heading in page.headings), page.text])
+    start = "\n".join([*(f"# {heading}" for heading in page.headings if heading not in page.text), page.text])
     texts = [_statements(run.summary) for run in runs]
     granted = budget.shares([sum(map(len, lines)) + len(lines) for lines in texts], DOCUMENT_CHARS)
     sections = [

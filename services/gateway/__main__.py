@@ -7,7 +7,7 @@ import logging
 from services.gateway.configuration import GatewaySettings, check_access
 from services.gateway.draining import InHand
 from services.gateway.routes import application
-from shared import health
+from shared import durability, health
 from shared.service import App, run
 
 log = logging.getLogger(__name__)
@@ -17,9 +17,10 @@ async def main(app: App[GatewaySettings]) -> None:
     settings = app.settings
     check_access(settings)
     in_hand = InHand(app.stop)
-    async with health.serve(application(app, in_hand), host=settings.host, port=settings.port) as port:
+    mode = await durability.probe(app.redis)
+    async with health.serve(application(app, in_hand, mode), host=settings.host, port=settings.port) as port:
         app.liveness.port = port
-        log.info("started", extra={"action": "start", "port": port, "worker": app.worker})
+        log.info("started", extra={"action": "start", "port": port, "durability": mode})
         await app.stop.wait()
         log.info("draining", extra={"action": "drain", "requests": in_hand.count})
         await in_hand.ended(within_s=settings.grace_s)  # an upload that is cut off then leaves nothing behind

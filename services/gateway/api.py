@@ -19,14 +19,14 @@ ModelState = Literal["up", "paused", "down", "stopped", "unknown"]
 
 
 class Accepted(msgspec.Struct, frozen=True, kw_only=True):
-    """202: the document is on disk and queued. Null: its pages were not counted within PLAN_WAIT_S."""
+    """202: the document is on disk and queued. Null: a PDF's pages are counted after the answer; ask for its status."""
 
     status: Literal["queued"] = "queued"
     job_id: str
     processing_strategy: Strategy | None
     batch_size: int
     estimated_batches: int | None
-    estimated_completion_minutes: int
+    estimated_completion_minutes: int | None
     status_endpoint: str
     cancel_endpoint: str
 
@@ -157,11 +157,15 @@ class Dependencies(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
-    """`workers`: live ones by service. `problems`: a sentence for each thing that ails."""
+    """`workers`: live ones by service. `durability`: what an answer is worth if Redis crashes, a sentence.
+
+    `problems`: a sentence for each thing that ails.
+    """
 
     status: Literal["healthy", "degraded", "unhealthy"]
     workers: dict[str, int]
     dependencies: Dependencies
+    durability: str
     problems: list[str]
 
 

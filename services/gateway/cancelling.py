@@ -6,18 +6,20 @@ from typing import cast
 
 from services.gateway import api, names
 from services.gateway.configuration import GatewaySettings
+from shared.durability import Mode, durable
 from shared.ledger import Cancelled
 from shared.records import Status
 from shared.service import App
 
 
-async def cancel(text: str, app: App[GatewaySettings]) -> api.Cancellation:
+async def cancel(text: str, app: App[GatewaySettings], mode: Mode) -> api.Cancellation:
     """End the job, and let every worker know. Raises Problem (404) for a job that is not known.
 
     A repeat announces again: the first answer may have been lost between the two steps.
     """
     ref = names.known_ref(text)
-    cancelled = await app.ledger.cancel(ref)
+    async with durable(app.redis, worker=app.worker, mode=mode) as ledger:
+        cancelled = await ledger.cancel(ref)
     if cancelled is None:
         raise names.unknown_job(text)
     if cancelled.status == "cancelled":

@@ -13,6 +13,7 @@ from services.gateway.configuration import GatewaySettings
 from shared import blobs as keys
 from shared import bus, fleet
 from shared.blobs import Blobs
+from shared.durability import SAYS, Mode
 from shared.events import FACTS
 from shared.fleet import LimitStats
 from shared.service import App
@@ -32,14 +33,15 @@ async def blob_ailments(blobs: Blobs) -> list[str]:
     return []
 
 
-async def health(app: App[GatewaySettings]) -> api.Health:
+async def health(app: App[GatewaySettings], mode: Mode) -> api.Health:
     """Ask everything once."""
     blobs = await blob_ailments(app.blobs)
     redis = await bus.ailments(app.redis)
     if redis:
-        return verdict(redis=redis, blobs=blobs, warnings=[], workers={}, models=[])
+        return verdict(mode, redis=redis, blobs=blobs, warnings=[], workers={}, models=[])
     try:
         return verdict(
+            mode,
             redis=[],
             blobs=blobs,
             warnings=await bus.warnings(app.redis),
@@ -47,10 +49,11 @@ async def health(app: App[GatewaySettings]) -> api.Health:
             models=await fleet.limits(app.redis, app.settings.models),
         )
     except RedisError as error:
-        return verdict(redis=[f"Redis fails: {error}"], blobs=blobs, warnings=[], workers={}, models=[])
+        return verdict(mode, redis=[f"Redis fails: {error}"], blobs=blobs, warnings=[], workers={}, models=[])
 
 
 def verdict(
+    mode: Mode,
     *,
     redis: Sequence[str],
     blobs: Sequence[str],
@@ -76,6 +79,7 @@ def verdict(
             blobs="down" if blobs else "up",
             model=_worst([model.state for model in models]),
         ),
+        durability=SAYS[mode],
         problems=problems,
     )
 

@@ -30,8 +30,6 @@ class GatewaySettings(Settings, frozen=True, kw_only=True, rename="upper"):
     """The most page images of one document."""
     body_timeout_s: Seconds = 60
     """A body that brings nothing for so long is given up: 408."""
-    plan_wait_s: float = 2
-    """So long the answer to a PDF waits for a splitter to count its pages (mostly a tenth of a second); then: nulls."""
     allow_open_access: bool = False
     """Let the gateway listen beyond this machine though it asks nobody for a key."""
     page_model: str = ""

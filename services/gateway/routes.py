@@ -13,25 +13,26 @@ from services.gateway.configuration import GatewaySettings
 from services.gateway.draining import InHand
 from services.gateway.middleware import problems
 from shared import fleet, health
+from shared.durability import Mode
 from shared.records import Job
 from shared.service import App
 
 MARKDOWN = "text/markdown"
 
 
-def application(app: App[GatewaySettings], in_hand: InHand) -> web.Application:
-    """The whole API, on top of the fleet's own routes."""
+def application(app: App[GatewaySettings], in_hand: InHand, mode: Mode) -> web.Application:
+    """The whole API, on top of the fleet's own routes. `mode`: what the server's answers are worth."""
 
     async def ready() -> list[str]:
         stopping = ["This gateway is being stopped."] if app.stop.is_set() else []
         return [*stopping, *await app.ailments(), *await checkup.blob_ailments(app.blobs)]
 
     web_app = web.Application(middlewares=[problems, in_hand.middleware()])
-    web_app.add_routes([*health.routes(ready), *routes(app)])
+    web_app.add_routes([*health.routes(ready), *routes(app, mode)])
     return web_app
 
 
-def routes(app: App[GatewaySettings]) -> list[web.RouteDef]:
+def routes(app: App[GatewaySettings], mode: Mode) -> list[web.RouteDef]:
     """What clients ask for."""
     paces = pace.Pace()
 
@@ -42,10 +43,10 @@ def routes(app: App[GatewaySettings]) -> list[web.RouteDef]:
         return job
 
     async def post_images(request: web.Request) -> web.Response:
-        return await submissions.submit_images(request, app)
+        return await submissions.submit_images(request, app, mode)
 
     async def post_document(request: web.Request) -> web.Response:
-        return await submissions.submit_document(request, app)
+        return await submissions.submit_document(request, app, mode)
 
     async def get_status(request: web.Request) -> web.Response:
         job = await job_of(request.match_info["job_id"])
@@ -60,7 +61,7 @@ def routes(app: App[GatewaySettings]) -> list[web.RouteDef]:
         )
 
     async def post_cancel(request: web.Request) -> web.Response:
-        return _json(await cancelling.cancel(request.match_info["job_id"], app))
+        return _json(await cancelling.cancel(request.match_info["job_id"], app, mode))
 
     async def get_stats(_: web.Request) -> web.Response:
         return _json(
@@ -74,7 +75,7 @@ def routes(app: App[GatewaySettings]) -> list[web.RouteDef]:
         )
 
     async def get_health(_: web.Request) -> web.Response:
-        answer = await checkup.health(app)
+        answer = await checkup.health(app, mode)
         return _json(answer, status=503 if answer.status == "unhealthy" else 200)
 
     async def get_document(request: web.Request) -> web.StreamResponse:

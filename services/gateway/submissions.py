@@ -1,12 +1,11 @@
 """POST /process-large-document and POST /documents: upload -> blobs -> ledger, then 202.
 
-Promise: what was answered with 202 is on disk, document and job; what was refused leaves nothing behind.
+Promise: what was answered with 202 is on disk, document and job (as far as the server allows: /health tells); what
+was refused leaves nothing behind.
 """
 
 from __future__ import annotations
 
-import asyncio
-import time
 import uuid
 
 import msgspec
@@ -19,13 +18,10 @@ from services.gateway.ingest import Taken
 from services.gateway.problems import Problem
 from services.gateway.uploads import Upload
 from shared import fleet
+from shared.durability import Mode, durable
 from shared.events import PageRequested
 from shared.ledger import Submission
-from shared.records import TERMINAL
 from shared.service import App
-
-PLAN_LOOK_S = 0.05
-"""How often to look whether a PDF's pages are counted."""
 
 
 class Fleet(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,7 +31,7 @@ class Fleet(msgspec.Struct, frozen=True, kw_only=True):
     slots: int
 
 
-async def submit_images(request: web.Request, app: App[GatewaySettings]) -> web.Response:
+async def submit_images(request: web.Request, app: App[GatewaySettings], mode: Mode) -> web.Response:
     """A JSON body with page images."""
     _check_type(request, "application/json")
     settings = app.settings
@@ -44,10 +40,10 @@ async def submit_images(request: web.Request, app: App[GatewaySettings]) -> web.
         taken = await ingest.images(
             stream, upload, max_image_bytes=settings.max_image_bytes, max_pages=settings.max_pages
         )
-        return await _submit(request, app, upload, taken, job_id=taken.job_id, user_id=taken.user_id)
+        return await _submit(request, app, mode, upload, taken, job_id=taken.job_id, user_id=taken.user_id)
 
 
-async def submit_document(request: web.Request, app: App[GatewaySettings]) -> web.Response:
+async def submit_document(request: web.Request, app: App[GatewaySettings], mode: Mode) -> web.Response:
     """A PDF, as the body or as the multipart field `file`; options in the query or as fields beside it."""
     _check_type(request, "application/pdf", "application/octet-stream", "multipart/form-data")
     settings = app.settings
@@ -61,7 +57,8 @@ async def submit_document(request: web.Request, app: App[GatewaySettings]) -> we
         else:
             stream = body.of(request, limit_bytes=settings.max_body_bytes, stall_s=settings.body_timeout_s)
             taken = await ingest.pdf(stream, upload)
-        return await _submit(request, app, upload, taken, job_id=options.get("job_id"), user_id=options.get("user_id"))
+        job_id, user_id = options.get("job_id"), options.get("user_id")
+        return await _submit(request, app, mode, upload, taken, job_id=job_id, user_id=user_id)
 
 
 def _check_type(request: web.Request, *known: str) -> None:
@@ -76,6 +73,7 @@ def _check_type(request: web.Request, *known: str) -> None:
 async def _submit(
     request: web.Request,
     app: App[GatewaySettings],
+    mode: Mode,
     upload: Upload,
     taken: Taken,
     *,
@@ -91,14 +89,16 @@ async def _submit(
         source=upload.id,
         fingerprint=taken.fingerprint,
         user=names.user(user_id),
-        batch_size=batch_size(app.settings, taken.pages),
+        batch_size=app.settings.batch_size,
+        whole_up_to=app.settings.large_document_pages,
         pages=taken.pages,
     )
     able = await _fleet(app)
     await upload.flush()
     upload.kept = True  # from here on the job may exist, even if no answer comes
     try:
-        submitted = await app.ledger.submit(submission)
+        async with durable(app.redis, worker=app.worker, mode=mode) as ledger:
+            submitted = await ledger.submit(submission)
     except ResponseError as error:
         upload.kept = False  # the server has answered: there is no job
         raise Problem(
@@ -122,19 +122,13 @@ async def _submit(
             f"Job {job_id} exists with other content: send this document with another job_id or Idempotency-Key.",
             job_id=job_id,
         )
-    pages = taken.pages or await _counted_pages(app, submission.ref)
-    answer = accepted(app.settings, job_id, pages, able)
+    answer = accepted(app.settings, job_id, taken.pages, able)
     headers = {"Idempotent-Replayed": "true"} if replayed else {}
     return web.Response(status=202, body=msgspec.json.encode(answer), content_type="application/json", headers=headers)
 
 
-def batch_size(settings: GatewaySettings, pages: int) -> int:
-    """A document that is not large is one batch."""
-    return max(pages, settings.batch_size) if pages <= settings.large_document_pages else settings.batch_size
-
-
 def accepted(settings: GatewaySettings, job_id: str, pages: int, able: Fleet) -> api.Accepted:
-    """The 202 answer. `pages` 0: not counted yet, so nothing is said that rests on them."""
+    """The 202 answer. `pages` 0: a PDF's, which nobody has counted yet, so nothing is said that rests on them."""
     large = pages > settings.large_document_pages
     batches = -(-pages // settings.batch_size) if large else 1
     return api.Accepted(
@@ -142,7 +136,9 @@ def accepted(settings: GatewaySettings, job_id: str, pages: int, able: Fleet) ->
         processing_strategy=None if not pages else "batch_parallel" if large else "single_batch",
         batch_size=settings.batch_size,
         estimated_batches=batches if pages else None,
-        estimated_completion_minutes=pace.minutes(pages, pages_per_s=able.pages_per_s, slots=able.slots),
+        estimated_completion_minutes=pace.minutes(pages, pages_per_s=able.pages_per_s, slots=able.slots)
+        if pages
+        else None,
         status_endpoint=f"/batch-status/{job_id}",
         cancel_endpoint=f"/cancel-job/{job_id}",
     )
@@ -152,17 +148,3 @@ async def _fleet(app: App[GatewaySettings]) -> Fleet:
     services = await fleet.services(app.redis)
     slots = sum(service.slots for service in services if service.service == PageRequested.group)
     return Fleet(pages_per_s=await fleet.last_speed(app.redis), slots=slots)
-
-
-async def _counted_pages(app: App[GatewaySettings], ref: str) -> int:
-    """How many pages the document has; 0 if nobody counted them in time. It is accepted already: no error matters."""
-    deadline = time.monotonic() + app.settings.plan_wait_s
-    while time.monotonic() < deadline:
-        try:
-            job = await app.jobs.get(ref)
-        except RedisError:
-            return 0
-        if job is None or job.pages or job.status in TERMINAL:
-            return job.pages if job else 0
-        await asyncio.sleep(PLAN_LOOK_S)
-    return 0

@@ -1,1 +1,1 @@
-"""The embedded default model: an OpenAI-compatible server that reads text layers and summarises by extraction, offline."""
+"""The embedded default model: an OpenAI-compatible server that reads text layers and summarises by extraction."""

@@ -1,7 +1,7 @@
 """Lines of a page, put together to blocks: headings, paragraphs, list items, preformatted text, tables, entries.
 
-A text layer knows lines and nothing else, so every rule here is a guess from words, signs and line lengths; where none is
-sure, lines become a paragraph.
+A text layer knows lines and nothing else, so every rule here is a guess from words, signs and line lengths; where
+none is sure, lines become a paragraph.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from enum import Enum
 
 import msgspec
 
-from services.local_model import codelike, headings
+from services.local_model import codelike, headings, marks
 from services.local_model.headings import Heading
 
 
@@ -37,14 +37,14 @@ class Block(msgspec.Struct, kw_only=True):
     """Of a heading, 1 is the outermost."""
 
 
-_BULLET = re.compile(r"(?:[•◦▪‣●○■□–—*·∗⋆]|-|\(?[a-z0-9]{1,2}\)|\d{1,2}\.)\s+(?=\S)")
+_BULLET = re.compile(r"(?:[•◦▪‣●○■□–—*·\u2217⋆]|-|\(?[a-z0-9]{1,2}\)|\d{1,2}\.)\s+(?=\S)")
 _NUMBER_ITEM = re.compile(r"(?P<number>\d{1,2})(?P<dot>\.?)\s+\S")
 _LEADERS = re.compile(r"(?:(?:\s?\.){4,}|…{2,})\s*[\divxlc][\divxlc,\s–-]*$")
 _ENTRY = re.compile(r"\S.{1,80}?,\s\d{1,4}(?:[–-]\d{1,4})?(?:,\s\d{1,4}(?:[–-]\d{1,4})?)*")
 _ENDS_IN_PAGE = re.compile(r"\D\s(?:\d{1,4}|[ivxlc]{1,7})$")
 _FOOTNOTE = re.compile(r"\d{1,2}")
 _CELLS = re.compile(r"\t+| {2,}")
-_TERMINAL = re.compile(r"[.:?!。！？][\"'”’»)\]]*\d{0,2}$")
+_TERMINAL = re.compile(rf"[:{marks.ENDS}][{marks.CLOSING}\]]*\d{{0,2}}$")
 
 
 def build(lines: list[str]) -> list[Block]:
@@ -89,9 +89,8 @@ def _start(line: str, previous: Block | None, following: str, width: int, siblin
     in_code = previous is not None and previous.kind is Kind.CODE
     if heading := _heading(line, previous, following, width, siblings):
         return Block(kind=Kind.HEADING, lines=[heading.text], level=heading.level)
-    if bullet := _BULLET.match(line):
-        if line[bullet.end() - 2 : bullet.end()] != "- " or not in_code:
-            return Block(kind=Kind.ITEM, lines=[line])
+    if _BULLET.match(line) and not (in_code and line.startswith("- ")):
+        return Block(kind=Kind.ITEM, lines=[line])
     goes_on = previous is not None and _goes_on(previous, width)
     if codelike.is_command(line) or (not goes_on and codelike.is_code(line, after_code=in_code)):
         return None if in_code else Block(kind=Kind.CODE, lines=[line])
@@ -100,7 +99,7 @@ def _start(line: str, previous: Block | None, following: str, width: int, siblin
     if _FOOTNOTE.fullmatch(line):
         return Block(kind=Kind.PARAGRAPH, lines=[line])
     last = previous.lines[-1]
-    begins = line[0].isupper() or line[0] in "“‘\"'«„(["
+    begins = line[0].isupper() or line[0] in marks.OPENING + "["
     if _TERMINAL.search(last) and begins and len(last) < 0.85 * width:
         return Block(kind=Kind.PARAGRAPH, lines=[line])
     return None
@@ -121,7 +120,9 @@ def _heading(line: str, previous: Block | None, following: str, width: int, sibl
     )
     if ended and following and headings.is_label(line) and len(line) < 0.4 * width:
         return Heading(0, line, sure=False)
-    goes_on = bool(following) and (following[0].isupper() or following[0] in "“‘«„") and len(following) > 0.5 * width
+    goes_on = (
+        bool(following) and (following[0].isupper() or following[0] in marks.OPENING) and len(following) > 0.5 * width
+    )
     if previous is not None and previous.kind is Kind.CODE:
         goes_on = goes_on and codelike.reads_as_prose(following)
     if ended and goes_on and headings.title_like(line) and not headings.title_like(following):

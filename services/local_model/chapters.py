@@ -30,7 +30,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
-    """A page of a batch: its number, its text without the line of headings, the heading that it begins and ends under."""
+    """A page of a batch: its number, its text, and the chapters that it begins and ends under."""
 
     number: int
     text: str
@@ -73,7 +73,9 @@ def title_of(batch: Run) -> str:
     if len(names) > 2 * _MOST_PARTS and max(spans.values()) <= 2:
         parts = [f"{plain(names[0])} to {plain(names[-1])}"]  # a dictionary's pages: first and last entry
     else:
-        largest = {name for name, _ in sorted(((name, spans[name]) for name in names), key=lambda one: -one[1])[:_MOST_PARTS]}
+        largest = {
+            name for name, _ in sorted(((name, spans[name]) for name in names), key=lambda one: -one[1])[:_MOST_PARTS]
+        }
         parts = [plain(name) for name in names if name in largest]
     return PART_MARK.join(parts) or batch.title or _span(batch.pages)
 

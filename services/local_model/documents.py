@@ -8,7 +8,7 @@ from math import sqrt
 
 import msgspec
 
-from services.local_model import citing, headings, passages, picking, spans
+from services.local_model import citing, headings, marks, passages, picking, spans
 from services.local_model.chapters import plain
 from services.local_model.passages import Passage
 from services.local_model.sectioning import Group, groups
@@ -21,13 +21,13 @@ _ABSTRACT = 4  # sentences, fewer where the document is short
 _KEY_POINTS = 7
 _SECTION = 4  # statements of a section
 _ENOUGH = 2  # with fewer, a section repeats key points
-_WHOLE_PARTS = 40  # batches, about 1000 pages: the statements of so many fit into the aggregator's prompt
+_WHOLE_PARTS = 50  # batches, 1250 pages: the statements of so many fit into the aggregator's prompt
 _AS_CHOSEN = 0.05
 _EARLY = 0.05  # of the pages, and three of them at least: where a document says what it is
 _IS_EARLY = 2.0
 _SAME_PAGE_OPENS = 0.75  # an introduction may well give two sentences of a page
 
-_RUN_IN = re.compile(rf"(?P<name>\S[^.!?]{{1,80}}?){RUN_IN}(?=[\"“‘'«„(]?[^\W\d_])")
+_RUN_IN = re.compile(rf"(?P<name>\S[^.!?]{{1,80}}?){RUN_IN}(?=[{marks.OPENING}]?[^\W\d_])")
 _LABEL = re.compile(r"\A(?:#{1,6}\s+|(?:\*\*)?title(?:\*\*)?:(?:\*\*)?\s*)", re.IGNORECASE)
 
 
@@ -130,7 +130,7 @@ def _named(parts: Sequence[Part]) -> list[tuple[str, list[Passage]]]:
     return named
 
 
-def _openings(found: Sequence[Passage], weights: Sequence[float], subject: Collection[str]) -> list[float]:
+def _openings(found: Sequence[Passage], weights: Sequence[float], subject: frozenset[str]) -> list[float]:
     """The weights of the statements as sentences that tell what the document is.
 
     Their rank counts by its root: what a document is stands in a few sentences, and they share few words with the rest.
@@ -148,7 +148,11 @@ def _openings(found: Sequence[Passage], weights: Sequence[float], subject: Colle
 
 
 def _sections(
-    sorted_out: Sequence[Group], everything: Sequence[Passage], weights: Sequence[float], used: Collection[int], opening: Collection[int]
+    sorted_out: Sequence[Group],
+    everything: Sequence[Passage],
+    weights: Sequence[float],
+    used: Collection[int],
+    opening: Collection[int],
 ) -> list[Section]:
     """A section for each group, of statements that are not said elsewhere, as far as there are any."""
     sections = []

@@ -24,7 +24,9 @@ _CHAPTER = re.compile(
     r"(?:\d{1,3}|[A-Z]|[IVX]{1,5})\s*[.:–—-]\s*\S",
     re.IGNORECASE,
 )
-_CHAPTER_ALONE = re.compile(r"(?:chapter|kapitel|chapitre|capítulo|capitolo|hoofdstuk|part|teil)\s+\w{1,5}", re.IGNORECASE)
+_CHAPTER_ALONE = re.compile(
+    r"(?:chapter|kapitel|chapitre|capítulo|capitolo|hoofdstuk|part|teil)\s+\w{1,5}", re.IGNORECASE
+)
 _LONGEST = 90  # characters of a running head
 
 
@@ -88,7 +90,12 @@ def _is_label(text: str) -> bool:
     if numbered(text) is None and any(map(str.isdigit, text)):
         return False  # a row of figures, a sentence's end
     begins = text[0].isupper() or text[0].isdigit() or len(words) == 1
-    return begins and len(words) <= 12 and not text.endswith((".", ",", ";", ":", "!", "?", "…", "(")) and ". ." not in text
+    return (
+        begins
+        and len(words) <= 12
+        and not text.endswith((".", ",", ";", ":", "!", "?", "…", "("))
+        and ". ." not in text
+    )
 
 
 def _without_blank_ends(lines: list[str]) -> list[str]:

@@ -7,7 +7,8 @@ import string
 
 import msgspec
 
-from services.local_model.languages import ALL_STOP_WORDS
+from services.local_model import marks
+from services.local_model.languages import ALL_STOP_WORDS, listed
 
 _NUMBERED = re.compile(r"(?P<number>\d{1,2}(?:\.\d{1,3}){0,4}|[A-Z](?:\.\d{1,3}){1,4})\.?\s+(?P<title>\S.*)")
 _CHAPTER = re.compile(
@@ -17,17 +18,20 @@ _CHAPTER = re.compile(
 )
 _PARTS = frozenset({"part", "teil", "partie", "parte"})
 _APPENDICES = frozenset({"appendix", "anhang", "annexe"})
-_FRONT = frozenset(
-    "abstract acknowledgements acknowledgments appendix bibliography conclusion conclusions contents foreword glossary "
-    "index introduction preface references summary vorwort einleitung inhalt inhaltsverzeichnis literatur "
-    "literaturverzeichnis zusammenfassung anhang glossar résumé préface conclusions bibliographie sommaire índice "
-    "resumen prefacio introducción conclusiones bibliografía".split()
+_FRONT = listed(
+    """
+    abstract acknowledgements acknowledgments appendix bibliography conclusion conclusions contents foreword glossary
+    index introduction preface references summary vorwort einleitung inhalt inhaltsverzeichnis literatur
+    literaturverzeichnis zusammenfassung anhang glossar résumé préface bibliographie sommaire índice resumen prefacio
+    introducción conclusiones bibliografía
+    """
 )
 _CODE_MARKS = re.compile(r"[=<>{}$\\@~|]|::|\(\)|->|https?:|\w\(\w")
 _END = (".", ",", ";", ":", "!", "…", "(", "-", "–")
 _APPARATUS = re.compile(
-    r"(?:\bcontents|\bindex|\breferences|\bbibliography|\bworks cited|list of (?:figures|tables)|inhalt|inhaltsverzeichnis"
-    r"|literatur\w*|stichwortverzeichnis|table des matières|bibliographie|sommaire|índice(?: \w+)?|bibliografía)$",
+    r"(?:\bcontents|\bindex|\breferences|\bbibliography|\bworks cited|list of (?:figures|tables)|inhalt"
+    r"|inhaltsverzeichnis|literatur\w*|stichwortverzeichnis|table des matières|bibliographie|sommaire"
+    r"|índice(?: \w+)?|bibliografía|acknowledge?ments?|danksagung|remerciements|agradecimientos)$",
     re.IGNORECASE,
 )
 _CHAPTER_NUMBER = re.compile(r"(\d{1,3})[\s.]")
@@ -110,7 +114,7 @@ def _is_title(text: str) -> bool:
     if len(words) > _MOST_WORDS or text.endswith(_END) or ". ." in text or _CODE_MARKS.search(text):
         return False
     wide = text[0].isalpha() and not text[0].islower()  # Chinese knows no capitals
-    if not (wide or text[0] in "“‘\"'«„" or words[0].endswith("()")):
+    if not (wide or text[0] in marks.QUOTES or words[0].endswith("()")):
         return False
     letters = sum(map(str.isalpha, text))
     return letters >= 3 and letters + text.count(" ") >= 0.75 * len(text)
@@ -126,7 +130,7 @@ def of_running_head(text: str) -> Heading:
 
 
 def follows(heading: str, running: str) -> bool:
-    """Whether a chapter can begin on a page under this running head: a number that goes back is a list's or a note's."""
+    """Whether a chapter can begin under this running head: a number that goes back is a list's or a note's."""
     own, before = _CHAPTER_NUMBER.match(heading), _CHAPTER_NUMBER.match(running)
     return own is None or before is None or int(before[1]) <= int(own[1]) <= int(before[1]) + _MOST_SKIPPED
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 from services.local_model import codelike
 from services.local_model.blocks import Block, Kind
@@ -45,6 +46,6 @@ def kind_of(page: int, found: list[Block], sentences: int) -> PageKind:
 def _alphabetical(entries: list[str]) -> bool:
     """Whether the entries are in alphabetical order, as an index's are; those of a contents page are in page order."""
     initials = [next((letter for letter in entry if letter.isalpha()), "").casefold() for entry in entries]
-    steps = list(zip(initials, initials[1:], strict=False))
+    steps = list(pairwise(initials))
     in_order = sum(one <= other for one, other in steps)
     return in_order > 0.85 * len(steps) and len(set(initials)) > 2 and not entries[0].lstrip()[:1].isdigit()

@@ -25,7 +25,14 @@ _WORDS = {
     "nl": "de het een en van in is dat op te zijn met voor niet aan er om ook als dan maar bij door of uit naar wordt "
     "worden deze kan over tot hij zij ze wat nog meer heeft hebben moet geen dit die",
 }
-STOP_WORDS = {language: frozenset(words.split()) for language, words in _WORDS.items()}
+
+
+def listed(text: str) -> frozenset[str]:
+    """The words of a text that lists them, apart by white space."""
+    return frozenset(text.split())
+
+
+STOP_WORDS = {language: listed(words) for language, words in _WORDS.items()}
 ALL_STOP_WORDS = frozenset().union(*STOP_WORDS.values())
 
 _WORD = re.compile(r"[^\W\d_]+")

@@ -6,7 +6,7 @@ import re
 
 # PDFium writes U+0002, other extractors U+FFFE or a soft hyphen, for a hyphen at a line's end.
 _MENDED = re.compile(r"(\w)[\x02\ufffe\u00ad]\n?(\w)")
-_BROKEN = re.compile(r"(?<=[^\W\d_]{2})[-‐]\n(?=[^\W\d_])")
+_BROKEN = re.compile(r"(?<=[^\W\d_]{2})[-\u2010]\n(?=[^\W\d_])")
 _LIGATURES = str.maketrans(
     {"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "st", "ﬆ": "st", "\u00a0": " ", "\u2028": "\n"}
 )

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 import msgspec
 
-from services.local_model import sentences, textrank
+from services.local_model import marks, sentences, textrank
 from services.local_model.headings import Heading
 from services.local_model.languages import ALL_STOP_WORDS
 from services.local_model.worth import worth
@@ -15,9 +15,11 @@ from services.local_model.worth import worth
 _HEADING = re.compile(r"(#{1,6})\s+(.*)")
 _ITEM = re.compile(r"\A(?:[-*+•–—]|\d{1,2}[.)])\s+")
 _LABEL = re.compile(r"\A(?:\*\*)?(?:summary|key points?|text|headings?)(?:\*\*)?:(?:\*\*)?\s*", re.IGNORECASE)
-_ASIDE = re.compile(r"\s*[(\[](?:see|cf\.|siehe|vgl\.|voir|véase)\s[^()\[\]]*(?:\[[^\]]*\][^()\[\]]*)?[)\]]", re.IGNORECASE)
+_ASIDE = re.compile(
+    r"\s*[(\[](?:see|cf\.|siehe|vgl\.|voir|véase)\s[^()\[\]]*(?:\[[^\]]*\][^()\[\]]*)?[)\]]", re.IGNORECASE
+)
 _WORD = re.compile(r"[^\W\d_]{3,}")
-_WIDE = re.compile(r"[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af]{2,}")
+_WIDE = re.compile(f"[{marks.WIDE}]{{2,}}")
 _ESCAPE = re.compile(r"\\([#>*_`|\\-])")
 
 
@@ -34,7 +36,7 @@ class Passage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def words(sentence: str) -> list[str]:
-    """The words that carry meaning, in lower case and roughly without plural; pairs of characters in scripts without spaces."""
+    """The words that carry meaning, small and roughly without plural; of scripts without spaces, character pairs."""
     found = [word for word in _WORD.findall(sentence.lower()) if word not in ALL_STOP_WORDS]
     stems = [word[:-1] if word.endswith("s") and len(word) > 4 else word for word in found]
     for run in _WIDE.findall(sentence):
@@ -89,11 +91,7 @@ def scores(passages: Sequence[Passage]) -> list[float]:
     ]
 
 
-
-
-def of_page(
-    text: str, page: int, *, under: str = "", chapters: Collection[str] | None = None
-) -> list[Passage]:
+def of_page(text: str, page: int, *, under: str = "", chapters: Collection[str] | None = None) -> list[Passage]:
     """The usable sentences of a page's Markdown.
 
     `under`: the chapter that the page begins in; `chapters`: the headings that begin another, None: those of level 1.

@@ -15,14 +15,19 @@ _CONTAINED = 0.8  # of the shorter one's words
 
 
 def choose(
-    passages: Sequence[Passage], scores: Sequence[float], count: int, *, besides: Iterable[Passage] = (), same_page: float = _SAME_PAGE
+    passages: Sequence[Passage],
+    scores: Sequence[float],
+    count: int,
+    *,
+    besides: Iterable[Passage] = (),
+    same_page: float = _SAME_PAGE,
 ) -> list[int]:
     """The places of at most `count` passages, in their order.
 
     `besides`: what has been said elsewhere; `same_page`: what a second sentence of a page still counts (0 to 1).
 
-    Greedy, and lazily so: a candidate's weight only falls while others are chosen, so the best of the heap is the best of
-    all once its weight has been brought up to date.
+    Greedy, and lazily so: a candidate's weight only falls while others are chosen, so the best of the heap is the best
+    of all once its weight has been brought up to date.
     """
     heap = [(-score, place) for place, score in enumerate(scores) if score > 0]
     heapq.heapify(heap)

@@ -6,7 +6,7 @@ import re
 
 from services.local_model.blocks import Block, Kind, cells
 
-_BULLET = re.compile(r"\A(?:[•◦▪‣●○■□–—*·∗⋆-]|\(?[a-z0-9]{1,2}\))\s+")
+_BULLET = re.compile(r"\A(?:[•◦▪‣●○■□–—*·\u2217⋆-]|\(?[a-z0-9]{1,2}\))\s+")
 _NUMBER = re.compile(r"\d{1,2}\.\s")
 _LEADERS = re.compile(r"\s*(?:(?:\s*\.\s?){4,}|…{2,}|(?:\s\.){3,})\s*")
 _PAGES = re.compile(r"[,\s]+\d{1,4}(?:[–,\s-]+\d{1,4})*$")
@@ -38,7 +38,11 @@ def _written(block: Block) -> str:
         case Kind.ENTRY:
             return "- " + _LEADERS.sub(" … ", block.lines[0])
         case Kind.PARAGRAPH:
-            return _MEANS_SOMETHING.sub(r"\\", " ".join(block.lines), count=1) if _starts_oddly(block) else " ".join(block.lines)
+            return (
+                _MEANS_SOMETHING.sub(r"\\", " ".join(block.lines), count=1)
+                if _starts_oddly(block)
+                else " ".join(block.lines)
+            )
 
 
 def _starts_oddly(block: Block) -> bool:

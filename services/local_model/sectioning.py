@@ -1,4 +1,4 @@
-"""How a document's statements fall into sections: by chapter where these are known, by batch where not, not too many."""
+"""How a document's statements fall into sections: by chapter where these are known, else by batch; not too many."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def groups(batches: Sequence[tuple[str, Sequence[Passage]]]) -> list[Group]:
     found: list[Group] = []
     for title, statements in batches:
         for passage in statements:
-            name = passage.heading or title
-            if found and headings.same(found[-1].names[-1], name):
+            names = [passage.heading] if passage.heading else title.split(PART_MARK)
+            if found and _are_same(found[-1].names, names):
                 found[-1].statements.append(passage)
             else:
-                found.append(Group(names=[name], statements=[passage]))
+                found.append(Group(names=names, statements=[passage]))
     while len(found) > _MOST:
         _join_smallest(found)
     return found
@@ -44,12 +44,14 @@ def groups(batches: Sequence[tuple[str, Sequence[Passage]]]) -> list[Group]:
 
 def _join_smallest(found: list[Group]) -> None:
     """Join the two neighbours that are smallest together."""
-    place = min(
-        range(len(found) - 1), key=lambda one: len(found[one].statements) + len(found[one + 1].statements)
-    )
+    place = min(range(len(found) - 1), key=lambda one: len(found[one].statements) + len(found[one + 1].statements))
     one, other = found[place : place + 2]
     names = list(one.names)
     for name in other.names:
         if not any(headings.same(name, known) for known in names):
             names.append(name)
     found[place : place + 2] = [Group(names=names, statements=[*one.statements, *other.statements])]
+
+
+def _are_same(names: Sequence[str], others: Sequence[str]) -> bool:
+    return len(names) == len(others) and all(map(headings.same, names, others))

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import re
 
-from services.local_model.languages import ALL_STOP_WORDS
+from services.local_model import marks
+from services.local_model.languages import ALL_STOP_WORDS, listed
 
-_END = re.compile(r"[.!?…]+[\"'”’»)\]]*\s+(?=[\"'“‘«„(\[¿¡]?[^\W_])|[。！？]\s*")
-_FOOTNOTE = re.compile(r"(?<=[^\W\d_)”’]{1})([.!?])\d{1,2}(?=\s+[\"“‘(]?[^\W\d_]|$)")
-_LAST_WORD = re.compile(r"[^\s(\[“‘\"']+$")
+_END = re.compile(rf"[.!?…]+[{marks.CLOSING}\]]*\s+(?=[{marks.OPENING}\[¿¡]?[^\W_])|[。\uff01\uff1f]\s*")
+_FOOTNOTE = re.compile(rf"(?<=[^\W\d_)”’])([.!?])\d{{1,2}}(?=\s+[{marks.OPENING}]?[^\W\d_]|$)")
+_LAST_WORD = re.compile(rf"[^\s{marks.OPENING}\[]+$")
 _SPACE = re.compile(r"\s+")
-_ABBREVIATIONS = frozenset(
-    "e.g i.e cf vs fig figs sec sect ch chap eq eqs no nos vol pp p ed eds dr mr mrs ms prof st jr inc al approx resp univ "
-    "ca dept est viz incl z.b d.h bzw nr abb kap bd u.a s.o s.u vgl evtl ggf usw p.ex art éd env sra sr dra pág núm ej "
-    "jan feb mar apr jun jul aug sep sept oct nov dec".split()
+_ABBREVIATIONS = listed(
+    """
+    e.g i.e cf vs fig figs sec sect ch chap eq eqs no nos vol pp p ed eds dr mr mrs ms prof st jr inc al approx resp
+    univ ca dept est viz incl z.b d.h bzw nr abb kap bd u.a s.o s.u vgl evtl ggf usw p.ex art éd env sra sr dra pág
+    núm ej jan feb mar apr jun jul aug sep sept oct nov dec
+    """
 )
 _MAY_END = frozenset({"no", "usw", "st", "est", "p", "ed", "mar", "art"})
 """Abbreviations that are also words or end sentences: they count as abbreviations before a figure only."""

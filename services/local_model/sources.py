@@ -36,11 +36,14 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def source(page: int, section: str) -> Source:
-    """Read a section. `Headings:`, `Summary:`, `Key points:` and `Text:` are known; without `Text:` all of it is text."""
+    """Read a section: with `Headings:`, `Summary:`, `Key points:`, `Text:` as the aggregator has it, or plain text."""
     marker = _TEXT.search(section)
     head, text = (section[: marker.start()], section[marker.end() :]) if marker else (section, "")
     path = [part.strip() for found in _HEADINGS.findall(head)[:1] for part in found.split(" > ")]
-    said = [*_SUMMARY.findall(head)[:1], *(line[2:] for found in _POINTS.findall(head)[:1] for line in found.splitlines())]
+    said = [
+        *_SUMMARY.findall(head)[:1],
+        *(line[2:] for found in _POINTS.findall(head)[:1] for line in found.splitlines()),
+    ]
     if not marker and not (path or said):
         text = section
     if NO_TEXT in said:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from math import ceil, sqrt
 
-from services.local_model import chapters, headings, languages, passages, picking, spans
+from services.local_model import chapters, cues, headings, languages, passages, picking, spans
+from services.local_model.languages import listed
 from services.local_model.passages import Passage
 from services.local_model.sources import source, unread
 from shared.results import BatchSummary, Cited
@@ -14,22 +14,19 @@ from shared.results import BatchSummary, Cited
 RUN_IN = " — "
 """Stands between a chapter's name and its first statement: `Arrays and matrices — An array is …`."""
 
-_PAGES_A_STATEMENT = 2
-_FEWEST, _MOST = 3, 12  # statements of a batch
+_PAGES_A_STATEMENT = 2.5
+_FEWEST, _MOST = 3, 10  # statements of a batch
 _OPENING = 4  # statements of a document's first pages
 _OPENING_PAGES = 4  # that have sentences at all
 _SAMPLE = 40  # sentences that tell the language
 _EARLY_PAGES = 50  # where a document may still be telling what it is
 _ABOUT_THE_SUBJECT = 1.8
 _SPEAKS_OF_ITSELF = 1.8
-_SAYS = frozenset(
-    "is are was were has have can provides offers describes allows contains aims supports consists covers continue "
-    "ist sind war hat bietet beschreibt ermöglicht enthält est sont était a offre décrit permet es son fue ofrece".split()
-)
-_ITSELF = re.compile(
-    r"\b(?:this|the|our|dies\w*|das|ce|le|est[ea]|el)\s(?:document|manual|guide|book|report|paper|article|study|thesis|"
-    r"handbook|introduction|dokument|handbuch|buch|bericht|leitfaden|manuel|livre|rapport|documento|libro|informe)\b",
-    re.IGNORECASE,
+_SAYS = listed(
+    """
+    is are was were has have can provides offers describes allows contains aims supports consists covers continue
+    ist sind war hat bietet beschreibt ermöglicht enthält est sont était a offre décrit permet es son fue ofrece
+    """
 )
 
 
@@ -46,7 +43,7 @@ def batch(sections: Sequence[tuple[int, int, str]]) -> BatchSummary:
         ]
     )
     weights = [
-        weight * (_SPEAKS_OF_ITSELF if _ITSELF.search(passage.text) and passage.pages[0] <= _EARLY_PAGES else 1)
+        weight * (_SPEAKS_OF_ITSELF if _tells_of_itself(passage.text) and passage.pages[0] <= _EARLY_PAGES else 1)
         for weight, passage in zip(passages.scores(found), found, strict=True)
     ]
     opening = _opening(found, weights, run.title) if run.pages and run.pages[0].number == 1 else []
@@ -96,7 +93,12 @@ def subject_of(title: str) -> frozenset[str]:
 
 def introduces(sentence: str, subject: frozenset[str]) -> float:
     """How much more a sentence counts for telling what the document is: it speaks of its subject, or of itself."""
-    return (_ABOUT_THE_SUBJECT if _tells_of(sentence, subject) else 1.0) * (_SPEAKS_OF_ITSELF if _ITSELF.search(sentence) else 1.0)
+    about = _ABOUT_THE_SUBJECT if _tells_of(sentence, subject) else 1.0
+    return about * (_SPEAKS_OF_ITSELF if _tells_of_itself(sentence) else 1.0)
+
+
+def _tells_of_itself(sentence: str) -> bool:
+    return cues.SPEAKS_OF_ITSELF.search(sentence) is not None and not cues.LEANS_BACK.match(sentence)
 
 
 def _tells_of(sentence: str, subject: frozenset[str]) -> bool:

@@ -1,8 +1,8 @@
 """TextRank: how central each sentence is among all of them.
 
-Mihalcea and Tarau (2004), with cosine similarity of TF-IDF vectors as in LexRank (Erkan and Radev, 2004). The similarity
-matrix of n sentences would hold n² numbers; here it is never formed: with the sparse matrix X of the vectors it is X Xᵀ,
-so one step of the power iteration is two passes over X. Half a million words take about half a second.
+Mihalcea and Tarau (2004), with cosine similarity of TF-IDF vectors as in LexRank (Erkan and Radev, 2004). The
+similarity matrix of n sentences would hold n² numbers; here it is never formed: with the sparse matrix X of the vectors
+it is X Xᵀ, so one step of the power iteration is two passes over X. Half a million words take about half a second.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def rank(bags: Sequence[Sequence[str]]) -> Vector:
     def spread(vector: Vector) -> Vector:
         """X Xᵀ times a vector."""
         by_word = np.bincount(columns, weights=weights * vector[rows], minlength=vocabulary)
-        return np.bincount(rows, weights=weights * by_word[columns], minlength=count)
+        return np.bincount(rows, weights=weights * by_word[columns], minlength=count).astype(np.float64, copy=False)
 
     degree = spread(np.ones(count))
     degree[degree == 0] = 1

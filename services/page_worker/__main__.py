@@ -8,7 +8,8 @@ from typing import Annotated
 from msgspec import Meta
 
 from services.page_worker import handler, vision
-from shared import ai, service
+from shared import service
+from shared.ai import model as ai
 from shared.consumer import Stage
 from shared.events import PageRequested
 from shared.limiter import Limiter

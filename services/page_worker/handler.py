@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from shared import blobs
-from shared.ai_answers import Answer
+from shared.ai.answers import Answer
 from shared.errors import Refused
 from shared.events import PageRequested
 from shared.outcomes import PageRead

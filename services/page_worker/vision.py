@@ -8,7 +8,7 @@ from functools import partial
 import pybase64
 
 from shared import markup
-from shared.ai_answers import Answer
+from shared.ai.answers import Answer
 from shared.errors import Refused
 from shared.events import PageRequested
 from shared.results import PageAnalysis

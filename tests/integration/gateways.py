@@ -164,7 +164,6 @@ async def running(redis: Redis, redis_url: str, folder: Path, **changes: Any) ->
         blob_url=f"file://{folder}/blobs",
         max_body_bytes=600_000,
         max_image_bytes=100_000,
-        plan_wait_s=0.5,
     )
     values = msgspec.structs.replace(values, **changes)
     app = App(
@@ -182,7 +181,7 @@ async def running(redis: Redis, redis_url: str, folder: Path, **changes: Any) ->
     await app.ledger.prepare()
     in_hand = InHand(app.stop)
     async with (
-        health.serve(application(app, in_hand), host="127.0.0.1", port=0, shutdown_s=1) as port,
+        health.serve(application(app, in_hand, "always"), host="127.0.0.1", port=0, shutdown_s=1) as port,
         ClientSession() as session,
     ):
         yield Gateway(app, session, port, in_hand)

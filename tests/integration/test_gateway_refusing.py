@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
@@ -16,7 +15,7 @@ from shared import bus
 from shared.events import DocSubmitted
 from tests.conftest import eventually
 from tests.integration.gateways import IMAGES, JSON, PAGES, PDF, Gateway, answering, json_body, running
-from tests.servers import embedded, free_port
+from tests.servers import embedded
 
 
 @pytest.fixture
@@ -25,6 +24,7 @@ async def gateway(redis: Redis, redis_url: str, tmp_path: Path) -> AsyncIterator
         yield started
 
 
+NOBODY = "7f0c9f3e-9d53-4e1f-8ce5-3a3a3f7b9a01"
 FORM = {"Content-Type": "multipart/form-data; boundary=b"}
 
 
@@ -113,10 +113,10 @@ async def test_a_body_that_stalls_is_answered_with_408(redis: Redis, redis_url: 
         ("GET", "/nowhere", 404, "unknown-route"),
         ("GET", "/process-large-document", 405, "wrong-method"),
         ("DELETE", "/batch-stats", 405, "wrong-method"),
-        ("GET", f"/batch-status/{uuid.uuid4()}", 404, "unknown-job"),
+        ("GET", f"/batch-status/{NOBODY}", 404, "unknown-job"),
         ("GET", "/batch-status/7", 404, "unknown-job"),
-        ("GET", f"/documents/{uuid.uuid4()}", 404, "unknown-job"),
-        ("POST", f"/cancel-job/{uuid.uuid4()}", 404, "unknown-job"),
+        ("GET", f"/documents/{NOBODY}", 404, "unknown-job"),
+        ("POST", f"/cancel-job/{NOBODY}", 404, "unknown-job"),
     ],
 )
 async def test_what_is_not_there_is_told_as_a_problem(
@@ -139,10 +139,9 @@ async def test_a_blob_store_that_cannot_be_written_is_told_with_503(gateway: Gat
 
 
 async def test_a_redis_that_is_away_is_told_with_503(tmp_path: Path) -> None:
-    port = free_port()
-    url = f"redis://127.0.0.1:{port}/0"
-    async with bus.connect(url) as client, AsyncExitStack() as stack:
-        with embedded(port=port):
+    async with AsyncExitStack() as stack:
+        with embedded() as url:
+            client = await stack.enter_async_context(bus.connect(url))
             gateway = await stack.enter_async_context(running(client, url, tmp_path))
             _, accepted = await gateway.submit()
         status, problem = await gateway.ask("GET", accepted["status_endpoint"])

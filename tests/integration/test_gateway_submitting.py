@@ -80,27 +80,12 @@ async def test_the_same_job_id_with_other_content_is_a_conflict_that_leaves_noth
     assert gateway.files() == ["00000", "00001", "00002"]
 
 
-async def test_a_pdf_is_answered_with_its_page_count_when_a_splitter_counts_it_in_time(
-    gateway: Gateway, fleet: Fleet
-) -> None:
-    async def splitter() -> None:
-        await eventually(lambda: gateway.app.redis.xlen(DocSubmitted.stream))
-        await fleet.plan(60)
-
-    async with asyncio.TaskGroup() as group:
-        group.create_task(splitter())
-        asked = group.create_task(gateway.ask("POST", "/documents?user_id=ann", data=b"%PDF-1.7 ...", headers=PDF))
-    status, answer = asked.result()
-    assert status == 202
-    assert (answer["processing_strategy"], answer["estimated_batches"]) == ("batch_parallel", 3)
-    assert gateway.files() == ["source.pdf"]
-
-
-async def test_a_pdf_that_nobody_counts_in_time_is_accepted_without_numbers(gateway: Gateway) -> None:
-    status, answer = await gateway.ask("POST", "/documents", data=b"%PDF-1.7 ...")
+async def test_a_pdf_is_accepted_before_its_pages_are_counted_and_nothing_is_made_up(gateway: Gateway) -> None:
+    status, answer = await gateway.ask("POST", "/documents?user_id=ann", data=b"%PDF-1.7 ...", headers=PDF)
     assert status == 202
     assert (answer["processing_strategy"], answer["estimated_batches"]) == (None, None)
-    assert answer["estimated_completion_minutes"] == 1
+    assert answer["estimated_completion_minutes"] is None
+    assert gateway.files() == ["source.pdf"]
 
 
 @pytest.mark.parametrize("order", [("job_id", "file", "user_id"), ("file", "user_id", "job_id")])

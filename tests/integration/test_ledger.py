@@ -198,6 +198,16 @@ async def test_a_batch_that_cannot_be_rendered_makes_gaps_of_what_is_left(app: A
     assert await left_over(app.redis) == []
 
 
+async def test_a_short_document_is_one_batch(app: App[Settings]) -> None:
+    short = Submission(ref=JOB, run="r", kind="pdf", source="u", fingerprint="f", batch_size=25, whole_up_to=50)
+    await app.ledger.submit(short)
+    (entry,) = await apps.take(app.redis, DocSubmitted, app.worker)
+    await app.ledger.record(entry, Planned(pages=50))
+    job = await the_job(app)
+    assert (job.batches, job.batch_size) == (1, 50)
+    assert list(job.batch_ordinals(0)) == list(range(50))
+
+
 async def test_a_plan_that_fails_fails_the_job(app: App[Settings]) -> None:
     await apps.submit(app.ledger)
     (entry,) = await apps.take(app.redis, DocSubmitted, app.worker)

@@ -8,9 +8,10 @@ import time
 import pytest
 from redis.asyncio import Redis
 
-from shared import keys
+from shared import bus, keys
 from shared.errors import RetryLater
-from shared.limiter import Limiter, Limits, Result, carry
+from shared.limiter import Limiter, Limits, Permit, Result, carry
+from tests.servers import free_port
 
 OK = Result(kind="ok", tokens=100)
 DOWN = Result(kind="down", reason="503")
@@ -162,6 +163,12 @@ async def test_a_long_wait_is_spent_outside_the_slot(redis: Redis) -> None:
     assert raised.value.counted is False
     assert raised.value.after is not None
     assert raised.value.after > 29
+
+
+async def test_a_call_is_settled_as_counted_where_the_server_is_away() -> None:
+    """An answer that was paid for is not lost for the sake of the books."""
+    async with bus.connect(f"redis://127.0.0.1:{free_port()}") as nobody:
+        assert await Limiter(nobody, "model").settle(Permit(reserved=1), OK)
 
 
 async def test_the_limiters_key_goes_when_nobody_asks_any_more(redis: Redis) -> None:

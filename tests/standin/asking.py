@@ -9,7 +9,8 @@ import openai
 import pybase64
 from openai.types.chat import ChatCompletion
 
-from shared import results, schema
+from shared import results
+from shared.ai import schema
 from shared.results import PageAnalysis
 
 T = TypeVar("T", bound=msgspec.Struct)

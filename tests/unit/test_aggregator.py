@@ -10,7 +10,7 @@ import pytest
 
 from services.aggregator import handler
 from shared import markup
-from shared.ai_answers import Answer
+from shared.ai.answers import Answer
 from shared.errors import Gone, Refused, RetryLater
 from shared.events import BatchSummarized, PageAnalyzed
 from shared.outcomes import BatchDone, DocumentDone, Noted, Outcome, Usage

@@ -66,10 +66,10 @@ def run(first: int, last: int, *statements: Cited, title: str = "Mills") -> Run:
 
 def test_a_document_is_shown_as_its_opening_and_its_batches_with_marked_statements() -> None:
     runs = [run(1, 25, Cited(text="Built.", pages=[3])), run(26, 40, Cited(text="Burnt.", pages=[26, 31]), title="")]
-    opening = (2, page("On Mills\n\nby Ada", headings=["On Mills"]))
+    opening = (2, page("On Mills\n\nby Ada", headings=["Part I", "On Mills"]))
     made = prompts.document(opening, runs, gaps=[1, 7, 8], unsummarised=[41, 42])
     assert list(markup.pages(text(made))) == [
-        (2, 2, "# On Mills\nOn Mills\n\nby Ada"),
+        (2, 2, "# Part I\nOn Mills\n\nby Ada"),
         (1, 25, "# Mills\nBuilt. [p. 3]"),
         (26, 40, "Burnt. [pp. 26, 31]"),
     ]

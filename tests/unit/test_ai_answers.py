@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from shared import ai_answers
+from shared.ai import answers
 from shared.results import BatchSummary, Cited
 
 MADE = BatchSummary(title="Rain", statements=[Cited(text="It rains.", pages=[3])])
@@ -35,7 +35,7 @@ def completion(content: str | None, **choice: object) -> bytes:
     ],
 )
 def test_an_answer_is_read_also_from_between_fences_prose_and_thoughts(content: str) -> None:
-    reply = ai_answers.read(completion(content), BatchSummary, source="")
+    reply = answers.read(completion(content), BatchSummary, source="")
     assert reply.value == MADE
     assert (reply.flaw, reply.tokens_in, reply.tokens_out) == ("", 11, 7)
 
@@ -58,7 +58,7 @@ def test_an_answer_is_read_also_from_between_fences_prose_and_thoughts(content: 
     ],
 )
 def test_what_is_wrong_with_an_answer_is_told_in_a_sentence(body: bytes, flaw: str, says: str) -> None:
-    reply = ai_answers.read(body, BatchSummary, source="")
+    reply = answers.read(body, BatchSummary, source="")
     assert (reply.value, reply.flaw) == (None, flaw)
     assert says in reply.why
 
@@ -80,7 +80,7 @@ def test_what_is_wrong_with_an_answer_is_told_in_a_sentence(body: bytes, flaw: s
 def test_a_loop_is_told_from_a_refrain_a_rule_and_a_page_that_repeats_itself(
     text: str, source: str, repeats: bool
 ) -> None:
-    assert ai_answers.repeats_itself(text, source) is repeats
+    assert answers.repeats_itself(text, source) is repeats
 
 
 def test_the_source_is_all_text_of_the_chat_and_no_image() -> None:
@@ -94,4 +94,4 @@ def test_the_source_is_all_text_of_the_chat_and_no_image() -> None:
             ],
         },
     ]
-    assert ai_answers.spoken(messages) == "Read.\nThis page."
+    assert answers.spoken(messages) == "Read.\nThis page."

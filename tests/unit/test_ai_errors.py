@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shared import ai_errors, ai_words
+from shared.ai import failures, wording
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ from shared import ai_errors, ai_words
 def test_an_error_answer_is_sorted_by_what_happens_next(
     status: int, code: str, param: str, words: str, kind: str
 ) -> None:
-    assert ai_errors.judge(status, code=code, kind="", param=param, words=words) == kind
+    assert failures.judge(status, code=code, kind="", param=param, words=words) == kind
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_an_error_answer_is_sorted_by_what_happens_next(
     ],
 )
 def test_the_message_is_found_in_the_forms_that_servers_use(body: object, said: str) -> None:
-    assert ai_words.said(body) == said
+    assert wording.said(body) == said
 
 
 @pytest.mark.parametrize(
@@ -70,8 +70,8 @@ def test_the_message_is_found_in_the_forms_that_servers_use(body: object, said: 
     ],
 )
 def test_no_key_no_image_and_no_page_content_is_shown(text: str, clean: str) -> None:
-    assert ai_words.clean(text, secret="hunter2hunter2") == clean
+    assert wording.clean(text, secret="hunter2hunter2") == clean
 
 
 def test_a_long_message_is_cut_to_300_characters() -> None:
-    assert len(ai_words.clean("no " * 1000)) == 300
+    assert len(wording.clean("no " * 1000)) == 300

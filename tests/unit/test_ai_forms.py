@@ -7,17 +7,17 @@ from typing import Any
 import msgspec
 import pytest
 
-from shared import ai_forms
-from shared.ai_answers import Reply
-from shared.ai_errors import CallFailed
-from shared.ai_forms import Form
+from shared.ai import forms
+from shared.ai.answers import Reply
+from shared.ai.failures import CallFailed
+from shared.ai.forms import Form
 from shared.results import BatchSummary
 
 MESSAGES = [{"role": "system", "content": "Summarise."}, {"role": "user", "content": "It rains."}]
 
 
 def asked(form: Form, temperature: float | None = None) -> dict[str, Any]:
-    body = ai_forms.request(BatchSummary, model="m", messages=MESSAGES, form=form, temperature=temperature)
+    body = forms.request(BatchSummary, model="m", messages=MESSAGES, form=form, temperature=temperature)
     decoded: dict[str, Any] = msgspec.json.decode(body)
     return decoded
 
@@ -58,14 +58,14 @@ def test_without_a_schema_the_prompt_tells_it(form: Form, response_format: objec
     ],
 )
 def test_a_refusal_teaches_how_to_ask(status: int, param: str, words: str, form: Form, temperature: bool) -> None:
-    known = ai_forms.manners("some-model")
+    known = forms.manners("some-model")
     failure = CallFailed(words, kind="refused", status=status, param=param)
     assert known.learn("schema", warm=True, failure=failure) is (form != "schema" or not temperature)
     assert (known.form, known.temperature) == (form, temperature)
 
 
 def test_calls_that_are_refused_together_teach_one_lesson() -> None:
-    known = ai_forms.manners("some-model")
+    known = forms.manners("some-model")
     failure = CallFailed("no json_schema", kind="refused", status=400)
     assert known.learn("schema", warm=True, failure=failure)
     assert known.learn("schema", warm=True, failure=failure)
@@ -90,18 +90,18 @@ def test_calls_that_are_refused_together_teach_one_lesson() -> None:
     ],
 )
 def test_models_that_reason_are_not_sent_a_temperature(model: str, takes_temperature: bool) -> None:
-    assert ai_forms.manners(model).temperature is takes_temperature
+    assert forms.manners(model).temperature is takes_temperature
 
 
 def test_a_schema_that_is_taken_and_never_kept_to_is_given_up_after_three_answers() -> None:
-    known = ai_forms.manners("some-model")
+    known = forms.manners("some-model")
     for expected in ("schema", "schema", "object"):
         known.note("schema", Reply(flaw="unreadable"))
         assert known.form == expected
 
 
 def test_a_schema_that_was_once_kept_to_is_never_given_up_for_garbage() -> None:
-    known = ai_forms.manners("some-model")
+    known = forms.manners("some-model")
     known.note("schema", Reply(value=BatchSummary(title="", statements=[])))
     for _ in range(9):
         known.note("schema", Reply(flaw="unreadable"))

@@ -7,7 +7,7 @@ from email.utils import formatdate
 
 import pytest
 
-from shared import ai_headers
+from shared.ai import ratelimits
 from shared.limiter import Limits
 
 
@@ -28,7 +28,7 @@ from shared.limiter import Limits
     ],
 )
 def test_a_span_is_read_in_all_its_forms(text: str, seconds: float | None) -> None:
-    assert ai_headers.seconds(text) == seconds
+    assert ratelimits.seconds(text) == seconds
 
 
 @pytest.mark.parametrize(
@@ -52,14 +52,14 @@ def test_a_span_is_read_in_all_its_forms(text: str, seconds: float | None) -> No
     ],
 )
 def test_the_wait_comes_from_the_most_telling_place(headers: dict[str, str], message: str, wait: float | None) -> None:
-    assert ai_headers.retry_after_s(headers, message) == wait
+    assert ratelimits.retry_after_s(headers, message) == wait
 
 
 def test_a_date_is_a_wait_until_then_and_a_past_one_none_at_all() -> None:
-    assert ai_headers.retry_after_s({"retry-after": formatdate(time.time() + 90, usegmt=True)}) == pytest.approx(
+    assert ratelimits.retry_after_s({"retry-after": formatdate(time.time() + 90, usegmt=True)}) == pytest.approx(
         90, abs=5
     )
-    assert ai_headers.retry_after_s({"retry-after": formatdate(time.time() - 90, usegmt=True)}) == 0
+    assert ratelimits.retry_after_s({"retry-after": formatdate(time.time() - 90, usegmt=True)}) == 0
 
 
 @pytest.mark.parametrize(
@@ -75,4 +75,4 @@ def test_a_date_is_a_wait_until_then_and_a_past_one_none_at_all() -> None:
     ],
 )
 def test_limits_are_those_that_are_told(headers: dict[str, str], limits: Limits | None) -> None:
-    assert ai_headers.limits(headers) == limits
+    assert ratelimits.limits(headers) == limits

@@ -79,13 +79,14 @@ async def test_a_new_fleet_waits_for_the_server_that_a_killed_one_left_behind(fo
     """The server inherited the lock; two servers must never write to one folder."""
     async with datafolder.claimed(folder) as lock:
         server = await asyncio.create_subprocess_exec(
-            sys.executable, "-S", "-c", "import sys; sys.stdin.read()", stdin=-1, pass_fds=(lock,)
+            sys.executable, "-S", "-c", "import time; time.sleep(600)", pass_fds=(lock,)
         )
     (folder.path / "lock").write_text(f"{await pid_of_the_dead()}\n")
     claiming = asyncio.create_task(claim(folder))
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(asyncio.shield(claiming), 0.5)
-    await server.communicate()
+    server.kill()
+    await server.wait()
     await asyncio.wait_for(claiming, 5)
 
 

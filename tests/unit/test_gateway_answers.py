@@ -109,18 +109,17 @@ def test_the_settings_come_from_the_environment() -> None:
 
 
 @pytest.mark.parametrize(
-    ("pages", "strategy", "batches", "size"),
-    [(1, "single_batch", 1, 25), (50, "single_batch", 1, 50), (51, "batch_parallel", 3, 25), (0, None, None, 25)],
+    ("pages", "strategy", "batches", "minutes"),
+    [(1, "single_batch", 1, 1), (50, "single_batch", 1, 2), (51, "batch_parallel", 3, 2), (0, None, None, None)],
 )
 def test_a_document_of_up_to_50_pages_is_one_batch(
-    pages: int, strategy: str | None, batches: int | None, size: int
+    pages: int, strategy: str | None, batches: int | None, minutes: int | None
 ) -> None:
     values = GatewaySettings()
     answer = submissions.accepted(values, ID, pages, Fleet(pages_per_s=0.5, slots=64))
     assert (answer.processing_strategy, answer.estimated_batches, answer.batch_size) == (strategy, batches, 25)
-    assert answer.estimated_completion_minutes == max(1, -(-pages // 30))
+    assert answer.estimated_completion_minutes == minutes
     assert (answer.status_endpoint, answer.cancel_endpoint) == (f"/batch-status/{ID}", f"/cancel-job/{ID}")
-    assert submissions.batch_size(values, pages) == size
 
 
 # Cancelling ------------------------------------------------------------------------------------------------------
@@ -174,7 +173,7 @@ def test_health_has_a_sentence_for_each_thing_that_ails(
     changes: dict[str, object], status: str, problem: str | None
 ) -> None:
     well: dict[str, object] = {"redis": [], "blobs": [], "warnings": [], "workers": ALIVE, "models": []}
-    answer = checkup.verdict(**{**well, **changes})  # type: ignore[arg-type]  # the table's values fit
+    answer = checkup.verdict("always", **{**well, **changes})  # type: ignore[arg-type]  # the table's values fit
     assert answer.status == status
     assert len(answer.problems) == (0 if problem is None else 1)
     assert problem is None or problem in answer.problems[0]
@@ -183,7 +182,9 @@ def test_health_has_a_sentence_for_each_thing_that_ails(
 def test_health_tells_the_worst_of_the_models() -> None:
     def told(*states: str) -> str:
         models = [model(state) for state in states]
-        return checkup.verdict(redis=[], blobs=[], warnings=[], workers=ALIVE, models=models).dependencies.model
+        return checkup.verdict(
+            "always", redis=[], blobs=[], warnings=[], workers=ALIVE, models=models
+        ).dependencies.model
 
     assert [told(), told("probing"), told("open"), told("open", "paused"), told("down", "stopped")] == [
         "unknown",

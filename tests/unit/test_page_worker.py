@@ -10,7 +10,7 @@ import pytest
 
 from services.page_worker import handler, vision
 from shared import markup
-from shared.ai_answers import Answer
+from shared.ai.answers import Answer
 from shared.errors import Refused, RetryLater
 from shared.events import PageRequested
 from shared.outcomes import PageRead, Usage

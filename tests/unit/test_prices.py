@@ -8,7 +8,7 @@ import pytest
 
 from services.aggregator.__main__ import AggregatorSettings
 from services.page_worker.__main__ import PageWorkerSettings
-from shared import prices
+from shared.ai import prices
 from shared.settings import SettingsError
 
 

@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from shared import results, schema
+from shared import results
+from shared.ai import schema
 
 
 @pytest.mark.parametrize("kind", results.NAMES)

@@ -13,7 +13,8 @@ import pytest
 from aiohttp import web
 from PIL import Image
 
-from shared import health, markup, results, schema
+from shared import health, markup, results
+from shared.ai import schema
 from shared.results import BatchSummary, DocumentSummary, PageAnalysis
 from tests import pages
 from tests.conftest import eventually

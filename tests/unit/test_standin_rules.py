@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from shared import results, schema
+from shared import results
+from shared.ai import schema
 from tests.standin import limits, schemas
 from tests.standin.behaviour import Behaviour, Rule
 from tests.standin.calls import Call

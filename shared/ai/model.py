@@ -20,16 +20,16 @@ from typing import Generic, Literal, TypeVar
 import aiohttp
 import msgspec
 import openai
-from redis.exceptions import RedisError
 
-from shared import ai_answers, ai_errors, ai_forms, ai_headers, metrics, prices
-from shared.ai_answers import Answer, Flaw, Reply
-from shared.ai_errors import CallFailed
-from shared.ai_forms import Message
+from shared import metrics
+from shared.ai import answers, failures, forms, prices, ratelimits
+from shared.ai.answers import Answer, Flaw, Reply
+from shared.ai.failures import CallFailed
+from shared.ai.forms import Message
+from shared.ai.prices import Prices
 from shared.errors import Refused, RetryLater
 from shared.limiter import Limiter, Permit, Result
 from shared.outcomes import Usage
-from shared.prices import Prices
 from shared.settings import ModelSettings, SettingsError
 
 log = logging.getLogger(__name__)
@@ -93,7 +93,7 @@ class Model:
         self._limiter = limiter
         self._prices = table
         self._timeout_s = timeout_s
-        self._manners: dict[str, ai_forms.Manners] = {}
+        self._manners: dict[str, forms.Manners] = {}
         self._settling: set[asyncio.Task[bool]] = set()
 
     async def ask(
@@ -130,7 +130,7 @@ class Model:
 
     async def _reply(self, question: _Question[T], temperature: float) -> Reply[T]:
         """One reply, in the best form that this model takes."""
-        manners = self._manners.setdefault(question.model, ai_forms.manners(question.model))
+        manners = self._manners.setdefault(question.model, forms.manners(question.model))
         while True:
             try:
                 return await self._call(question, manners, temperature if manners.temperature else None)
@@ -139,10 +139,10 @@ class Model:
                     raise failure.error from failure
                 log.info("asked in another way from now on: %s", failure, extra={"action": "model_manners"})
 
-    async def _call(self, question: _Question[T], manners: ai_forms.Manners, temperature: float | None) -> Reply[T]:
+    async def _call(self, question: _Question[T], manners: forms.Manners, temperature: float | None) -> Reply[T]:
         """One call with its permit. Raises CallFailed."""
         form = manners.form
-        body = ai_forms.request(
+        body = forms.request(
             question.answer,
             model=question.model,
             messages=question.messages,
@@ -160,14 +160,14 @@ class Model:
         except BaseException:  # cancelled, or the job is gone: the permit must not leak
             await self._settle(permit, Result(kind="cancelled"))
             raise
-        reply = ai_answers.read(response.content, question.answer, source=ai_answers.spoken(question.messages))
+        reply = answers.read(response.content, question.answer, source=answers.spoken(question.messages))
         manners.note(form, reply)
         metrics.MODEL_TOKENS.labels("in").inc(reply.tokens_in)
         metrics.MODEL_TOKENS.labels("out").inc(reply.tokens_out)
         result = Result(
             kind=_KINDS[reply.flaw],
             tokens=reply.tokens_in + reply.tokens_out,
-            limits=ai_headers.limits(response.response.headers),
+            limits=ratelimits.limits(response.response.headers),
             reason=reply.why,
         )
         await self._settle(permit, result)
@@ -188,7 +188,7 @@ class Model:
                 f"The model's server {self._server} gave no answer within {self._timeout_s:g} s", kind="down"
             ) from error
         except (openai.OpenAIError, aiohttp.ClientError, OSError) as error:
-            raise ai_errors.sort(error, server=self._server, secret=self._client.api_key) from error
+            raise failures.sort(error, server=self._server, secret=self._client.api_key) from error
 
     @property
     def _server(self) -> str:
@@ -197,17 +197,10 @@ class Model:
     async def _settle(self, permit: Permit, result: Result) -> bool:
         """Tell the limiter, even if this task is cancelled meanwhile. True where a failure counts."""
         metrics.MODEL_CALLS.labels(result.kind).inc()
-        task = asyncio.create_task(self._tell(permit, result), name="settle")
+        task = asyncio.create_task(self._limiter.settle(permit, result), name="settle")
         self._settling.add(task)
         task.add_done_callback(self._settling.discard)
         return await asyncio.shield(task)
-
-    async def _tell(self, permit: Permit, result: Result) -> bool:
-        try:
-            return await self._limiter.settle(permit, result)
-        except RedisError as error:  # an answer that was paid for is worth more than the limiter's books
-            log.warning("call not settled: %s", error, extra={"action": "settle_error"})
-            return False
 
     async def settled(self) -> None:
         """Return when the limiter knows of every call."""

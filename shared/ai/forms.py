@@ -8,9 +8,10 @@ from typing import Any, Literal
 
 import msgspec
 
-from shared import results, schema
-from shared.ai_answers import Reply
-from shared.ai_errors import CallFailed
+from shared import results
+from shared.ai import schema
+from shared.ai.answers import Reply
+from shared.ai.failures import CallFailed
 
 Message = Mapping[str, object]
 """A chat message as the API has it: {"role": "user", "content": "…" or a list of parts}."""

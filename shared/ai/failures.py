@@ -11,7 +11,7 @@ from typing import Literal
 
 import openai
 
-from shared import ai_headers, ai_words
+from shared.ai import ratelimits, wording
 from shared.errors import FleetError, Refused, RetryLater, Stop
 from shared.limiter import Limits, Result
 
@@ -82,12 +82,12 @@ def sort(error: Exception, *, server: str, secret: str) -> CallFailed:
     """`server`: where the call went, `secret`: its key, which no sentence may show."""
     if not isinstance(error, openai.APIStatusError):
         root = _root(error)
-        why = ai_words.clean(str(root), secret=secret)
+        why = wording.clean(str(root), secret=secret)
         return CallFailed(
             f"The model's server {server} gave no answer: {type(root).__name__} {why}".rstrip(), kind="down"
         )
     status, code, param = error.status_code, error.code or "", error.param or ""
-    words = ai_words.clean(ai_words.said(error.body), secret=secret)
+    words = wording.clean(wording.said(error.body), secret=secret)
     kind = judge(status, code=code, kind=error.type or "", param=param, words=words)
     sentence = f"The model's server {server} answered {status}: {words or 'nothing more'}"
     if kind == "stop":
@@ -98,8 +98,8 @@ def sort(error: Exception, *, server: str, secret: str) -> CallFailed:
         kind=kind,
         status=status,
         param=param,
-        retry_after_s=ai_headers.retry_after_s(error.response.headers, words) if waits else None,
-        limits=ai_headers.limits(error.response.headers),
+        retry_after_s=ratelimits.retry_after_s(error.response.headers, words) if waits else None,
+        limits=ratelimits.limits(error.response.headers),
     )
 
 

@@ -8,7 +8,7 @@ from typing import Generic, Literal, TypeVar
 
 import msgspec
 
-from shared import ai_words
+from shared.ai import wording
 from shared.outcomes import Usage
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -85,7 +85,7 @@ def read(body: bytes, answer: type[T], *, source: str) -> Reply[T]:
 
 def _judge(completion: _Completion, answer: type[T], source: str) -> tuple[T | None, Flaw, str]:
     if not completion.choices:
-        told = ai_words.clean(ai_words.said({"error": completion.error}))
+        told = wording.clean(wording.said({"error": completion.error}))
         return (
             None,
             "unreadable",
@@ -94,7 +94,7 @@ def _judge(completion: _Completion, answer: type[T], source: str) -> tuple[T | N
     choice = completion.choices[0]
     content = choice.message.content or ""
     if choice.message.refusal:
-        return None, "refused", f"The model refused to answer: {ai_words.clean(choice.message.refusal)}"
+        return None, "refused", f"The model refused to answer: {wording.clean(choice.message.refusal)}"
     if choice.finish_reason == "content_filter":
         return None, "refused", "The model's content filter stopped the answer"
     if choice.finish_reason == "length":

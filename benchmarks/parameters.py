@@ -1,0 +1,26 @@
+"""Every number that a figure depends on, in one place. They are fixed: none is changed in order to reach a figure."""
+
+from __future__ import annotations
+
+RUNS = 3  # of each scenario; the tables show their median and the worst of them
+CORES = 2  # everything runs on these: the fleet, its Redis, the stand-in for the model, and what measures
+
+# The fleet. What is not named here has its default.
+PAGE_WORKERS = 2
+PAGE_CONCURRENCY = 128  # slots a worker: 256 calls in flight, so that the cores are the limit and not the slots
+SPLITTERS = 2
+
+# The model, where it is a stand-in: it answers every call right, after this time.
+MODEL_LATENCY_S = 1.0
+
+# The documents.
+PDF_PAGES = 1000
+IMAGES = 500
+SMALL_IMAGE_KB, LARGE_IMAGE_KB = 40, 250  # a page at 75 dpi and at 150 dpi, as JPEG
+
+# The measuring.
+SAMPLE_S = 0.25  # from sample to sample of CPU and memory: a peak that is shorter may be missed
+POLL_S = 0.05  # from look to look at a job: how exactly "first page analysed" is known
+READY_LIMIT_S = 90
+RUN_LIMIT_S = 300  # a run that takes longer is given up
+DRAIN_S = 30  # so long a fleet may take to end when a run is over

@@ -1,0 +1,90 @@
+"""Figures as tables: each run's, their median, and the worst of them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from statistics import median
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.meter import APART, Usage
+from benchmarks.parameters import CORES
+from benchmarks.processes import Kind
+from benchmarks.scenarios import Run, Scenario
+
+_MORE_IS_BETTER = frozenset({"pages/s"})
+_ORDER = ("gateway", "splitter", "renderer", "page_worker", "aggregator", "keeper", "local_model", "up", *APART)
+_MB = 1_000_000
+
+
+def console() -> Console:
+    """Standard output, wide enough for the tables where it is a file."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+
+
+def facts(out: Console, values: dict[str, str]) -> None:
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for name, value in values.items():
+        table.add_row(name, value)
+    out.print(table)
+
+
+def scenario(out: Console, its: Scenario, runs: Sequence[Run]) -> None:
+    """Both tables of a scenario."""
+    out.print(f"\n[bold]{its.title}[/bold]")
+    out.print(_figures(runs))
+    out.print(_usage(runs))
+
+
+def _figures(runs: Sequence[Run]) -> Table:
+    table = Table("", *(f"run {number}" for number in range(1, len(runs) + 1)), "median", "worst")
+    _numbers_right(table)
+    for name in runs[0].figures:
+        values = [run.figures[name] for run in runs]
+        worst = min(values) if name in _MORE_IS_BETTER else max(values)
+        table.add_row(name, *map(_told, values), _told(median(values)), _told(worst))
+    return table
+
+
+def _usage(runs: Sequence[Run]) -> Table:
+    """Processor and memory by kind of process, as `median / worst` of the runs."""
+    table = Table(
+        "from the upload's begin to completed",
+        "processes",
+        "CPU, s",
+        f"of {CORES} cores, %",
+        "USS of the largest, MB",
+        "USS together, MB",
+        title="peaks are of the unique set size (USS); median / worst",
+        title_justify="left",
+    )
+    _numbers_right(table)
+    for kind in sorted({kind for run in runs for kind in run.usage}, key=_ORDER.index):
+        if kind == APART[0]:
+            table.add_section()
+        table.add_row(
+            kind,
+            str(max(run.usage[kind].processes for run in runs if kind in run.usage)),
+            _both(runs, kind, lambda run, usage: usage.cpu_s),
+            _both(runs, kind, lambda run, usage: 100 * usage.cpu_s / (CORES * run.seconds)),
+            _both(runs, kind, lambda run, usage: usage.peak_bytes / _MB),
+            _both(runs, kind, lambda run, usage: usage.peak_together_bytes / _MB),
+        )
+    return table
+
+
+def _both(runs: Sequence[Run], kind: Kind, figure: Callable[[Run, Usage], float]) -> str:
+    values = [figure(run, run.usage.get(kind, Usage())) for run in runs]
+    return f"{_told(median(values))} / {_told(max(values))}" if len(values) > 1 else _told(values[0])
+
+
+def _numbers_right(table: Table) -> None:
+    for column in table.columns[1:]:
+        column.justify = "right"
+
+
+def _told(value: float) -> str:
+    """Three digits that count, no false precision."""
+    return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
