@@ -46,16 +46,16 @@ class Client:
         self._session = session
         self.url = url
 
-    async def submit(self, source: Source) -> Accepted:
-        """Send a document; it is never held whole."""
+    async def submit(self, source: Source) -> tuple[Accepted, bytes]:
+        """Send a document, which is never held whole; returns what was accepted, and the same as JSON."""
         if isinstance(source, Pdf):
             size = str(source.path.stat().st_size)  # what is too large is refused before it is sent
-            headers = {hdrs.CONTENT_TYPE: "application/pdf", hdrs.CONTENT_LENGTH: size}
+            headers: dict[str, str] = {hdrs.CONTENT_TYPE: "application/pdf", hdrs.CONTENT_LENGTH: size}
             answer = await self._ask(hdrs.METH_POST, "/documents", body=_file(source.path), headers=headers)
         else:
             headers = {hdrs.CONTENT_TYPE: "application/json"}
             answer = await self._ask(hdrs.METH_POST, "/process-large-document", body=_images(source), headers=headers)
-        return self._decode(answer, Accepted)
+        return self._decode(answer, Accepted), answer
 
     async def status(self, job_id: str) -> Status:
         return self._decode(await self.status_json(job_id), Status)

@@ -87,7 +87,7 @@ async def _own(options: Options, folder: Folder, caught: Signals) -> AsyncIterat
 async def _read(gateway: Client, source: Source, folder: Folder, caught: Signals, *, ours: bool) -> Ended:
     """Submit, follow, print; `ours`: the fleet ends with the demo. The job is cancelled when a signal comes."""
     started = time.monotonic()
-    job_id = (await gateway.submit(source)).job_id
+    job_id = (await gateway.submit(source))[0].job_id
     name = source.path.name if isinstance(source, Pdf) else wording.counted(len(source.paths), "page image")
     print(f"reading {name} as job {job_id}", flush=True)
     status = await _follow(gateway, job_id, caught)

@@ -30,11 +30,11 @@ async def submit(options: Options) -> int:
     source = sources.recognise(options.files)
     async with client.connected(client.find(options.url, os.environ)) as gateway:
         started = time.monotonic()
-        accepted = await gateway.submit(source)
+        accepted, answer = await gateway.submit(source)
         if options.watch or options.out:
             return await _follow(gateway, accepted, options, started)
         if options.as_json:
-            print(msgspec.json.encode(accepted).decode())
+            print(answer.decode())
         else:
             print(f"accepted {accepted.job_id}\nits progress and result: ./quire job {accepted.job_id}")
         return 0

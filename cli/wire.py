@@ -13,7 +13,6 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True):
     """202 of a submission."""
 
     job_id: str
-    estimated_completion_minutes: int = 0
 
 
 class Batches(msgspec.Struct, frozen=True, kw_only=True):

@@ -82,12 +82,12 @@ class Blobs:
     async def writer(self, key: str) -> AsyncIterator[obstore.AsyncWritableFile]:
         """Write in pieces (`await out.write(data)`), flat in memory. An exception inside leaves nothing behind."""
         out = obstore.open_writer_async(self._store, key, buffer_size=WRITE_BUFFER, max_concurrency=1)
+        whole = False
         try:
             yield out
-        except BaseException:
-            await asyncio.shield(self._discard(out, key))
-            raise
-        await out.close()
+            whole = True
+        finally:
+            await (out.close() if whole else asyncio.shield(self._discard(out, key)))
 
     async def _discard(self, out: obstore.AsyncWritableFile, key: str) -> None:
         await out.close()

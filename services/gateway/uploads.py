@@ -62,13 +62,13 @@ class Upload:
 @asynccontextmanager
 async def begin(blobs: Blobs) -> AsyncIterator[Upload]:
     """An upload; if it ends with an exception and nothing may refer to it yet, nothing of it stays behind."""
-    upload = Upload(blobs)
+    upload, accepted = Upload(blobs), False
     try:
         yield upload
-    except BaseException:
-        if not upload.kept:
+        accepted = True
+    finally:
+        if not (accepted or upload.kept):
             await asyncio.shield(upload.discard())
-        raise
 
 
 @contextmanager

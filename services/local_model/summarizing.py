@@ -43,7 +43,7 @@ def batch(sections: Sequence[tuple[int, int, str]]) -> BatchSummary:
         ]
     )
     weights = [
-        weight * (_SPEAKS_OF_ITSELF if _tells_of_itself(passage.text) and passage.pages[0] <= _EARLY_PAGES else 1)
+        weight * (_SPEAKS_OF_ITSELF if passage.pages[0] <= _EARLY_PAGES and _tells_of_itself(passage.text) else 1)
         for weight, passage in zip(passages.scores(found), found, strict=True)
     ]
     opening = _opening(found, weights, run.title) if run.pages and run.pages[0].number == 1 else []

@@ -27,7 +27,7 @@ from shared.ai.answers import Answer, Flaw, Reply
 from shared.ai.failures import CallFailed
 from shared.ai.forms import Message
 from shared.ai.prices import Prices
-from shared.errors import Refused, RetryLater
+from shared.errors import Gone, Refused, RetryLater
 from shared.limiter import Limiter, Permit, Result
 from shared.outcomes import Usage
 from shared.settings import ModelSettings, SettingsError
@@ -157,7 +157,7 @@ class Model:
             failure.ours = manners.learn(form, warm=temperature is not None, failure=failure)
             failure.counted = await self._settle(permit, failure.result)
             raise
-        except BaseException:  # cancelled, or the job is gone: the permit must not leak
+        except (Gone, asyncio.CancelledError):  # the permit must not leak
             await self._settle(permit, Result(kind="cancelled"))
             raise
         reply = answers.read(response.content, question.answer, source=answers.spoken(question.messages))

@@ -12,6 +12,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Self
 
 import pytest
 
@@ -107,50 +108,60 @@ class Up:
         """Its processes that still run."""
         return alive([self.process.pid, *self.seen])
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Whatever a test has found: nothing stays."""
+        if self.process.poll() is None:
+            self.end()
+        self.close()
+
+    def close(self) -> None:
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        self._errors.close()
+
     def end(self, signum: signal.Signals = signal.SIGTERM) -> int:
         """Signal it, and wait for its end; its exit code."""
         self.seen |= below(self.process.pid)
         self.process.send_signal(signum)
         return self.wait()
 
-    def wait(self) -> int:
+    def rest(self) -> str:
+        """What it says until it ends."""
         assert self.process.stdout is not None
-        self.process.stdout.read()
-        code = self.process.wait(PATIENCE_S)
-        self.process.stdout.close()
-        self._errors.close()
-        return code
+        return self.process.stdout.read()
+
+    def wait(self) -> int:
+        """Its exit code."""
+        self.rest()
+        return self.process.wait(PATIENCE_S)
 
 
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     """A fleet for all tests that leave it as it is; it drains in the end, exits 0 and leaves nothing behind."""
     (port,) = choose(1)
-    running = Up(tmp_path_factory.mktemp("up"), "up", "--port", port)
-    try:
+    with Up(tmp_path_factory.mktemp("up"), "up", "--port", port) as running:
         said = running.line("ready")
         assert f"ready: http://127.0.0.1:{port} (9 processes" in said
         yield running
-    finally:
-        code = running.end()
-    assert code == 0
-    assert running.left() == []
-    assert not (running.data / "fleet.json").exists()
+        assert running.end() == 0
+        assert running.left() == []
+        assert not (running.data / "fleet.json").exists()
 
 
 def test_up_is_ready_only_when_everything_is_and_soon(tmp_path: Path) -> None:
-    running = Up(tmp_path, "up", "--port", *choose(1))
-    try:
+    with Up(tmp_path, "up", "--port", *choose(1)) as running:
         running.line("ready")
         took_s = time.monotonic() - running.started
         for name, process in running.fleet().items():
             if name != "redis":
                 with urllib.request.urlopen(f"http://127.0.0.1:{process['port']}/readyz") as response:
                     assert response.status == 200
-    finally:
-        code = running.end(signal.SIGINT)
-    assert code == 0
-    assert running.left() == []
+        assert running.end(signal.SIGINT) == 0
+        assert running.left() == []
     assert took_s < READY_S * 2, "twice the promise, for a machine that is shared"
 
 
@@ -244,55 +255,49 @@ def test_a_gateway_that_cannot_be_reached_is_told_in_a_sentence(tmp_path: Path) 
 
 
 def test_a_wrong_setting_is_told_by_its_variable_and_nothing_is_left_behind(tmp_path: Path) -> None:
-    running = Up(tmp_path, "up", "--port", *choose(1), PAGE_CONCURRENCY="many")
-    code = running.wait()
-    said = (tmp_path / "stderr").read_text()
-    assert code == 2
-    assert "PAGE_CONCURRENCY" in said
-    assert "page_worker-1 can't be started" in said or "page_worker-2 can't be started" in said
-    assert running.left() == []
+    with Up(tmp_path, "up", "--port", *choose(1), PAGE_CONCURRENCY="many") as running:
+        assert running.wait() == 2
+        said = (tmp_path / "stderr").read_text()
+        assert "PAGE_CONCURRENCY" in said
+        assert re.search(r"page_worker-[12] can't be started", said)
+        assert running.left() == []
 
 
 def test_a_demo_reads_its_sample_says_where_to_look_and_leaves_no_process_behind(tmp_path: Path) -> None:
-    running = Up(tmp_path, "demo")
-    running.line("reading introduction-to-r.pdf as job")
-    running.line("Took ")
-    report = running.line("Report ").split(None, 1)[1]
-    api = running.line("API ")
-    last = running.line("completed ")
-    assert re.fullmatch(r"completed \S+: 113 pages in \d+\.\d s", last)
-    assert running.process.stdout is not None
-    assert running.process.stdout.read() == "", "that was its last line"
-    assert running.wait() == 0
-    assert running.left() == []
-    assert Path(report).read_text().startswith("# ")
-    assert "./quire up" in api
+    with Up(tmp_path, "demo") as running:
+        running.line("reading introduction-to-r.pdf as job")
+        running.line("Took ")
+        report = running.line("Report ").split(None, 1)[1]
+        assert "./quire up" in running.line("API ")
+        last = running.line("completed ")
+        assert re.fullmatch(r"completed \S+: 113 pages in \d+\.\d s", last)
+        assert running.rest() == "", "that was its last line"
+        assert running.wait() == 0
+        assert running.left() == []
+        assert Path(report).read_text().startswith("# ")
 
 
 def test_ctrl_c_in_a_demo_cancels_its_job_and_leaves_no_process_behind(tmp_path: Path) -> None:
-    running = Up(tmp_path, "demo", PAGE_CONCURRENCY="1")
-    job = running.line("reading").rpartition(" ")[2]
-    os.killpg(running.process.pid, signal.SIGINT)  # as a terminal does: to the whole group
-    assert running.line("cancelled").startswith(f"cancelled {job}")
-    assert running.wait() == 130
-    assert running.left() == []
+    with Up(tmp_path, "demo", PAGE_CONCURRENCY="1") as running:
+        job = running.line("reading").rpartition(" ")[2]
+        os.killpg(running.process.pid, signal.SIGINT)  # as a terminal does: to the whole group
+        assert running.line("cancelled").startswith(f"cancelled {job}")
+        assert running.wait() == 130
+        assert running.left() == []
 
 
 def test_when_up_is_killed_nothing_is_left_behind_and_what_was_accepted_is_done_by_the_next(tmp_path: Path) -> None:
-    first = Up(tmp_path, "up", "--port", *choose(1), PAGE_CONCURRENCY="1")
-    first.line("ready")
-    job = json.loads(quire(tmp_path, "submit", SAMPLE, "--json").stdout)["job_id"]
-    assert first.end(signal.SIGKILL) == -signal.SIGKILL
-    second = Up(tmp_path, "up", "--port", *choose(1))  # waits for the end of what the first left behind
-    try:
+    with Up(tmp_path, "up", "--port", *choose(1), PAGE_CONCURRENCY="1") as first:
+        first.line("ready")
+        job = json.loads(quire(tmp_path, "submit", SAMPLE, "--json").stdout)["job_id"]
+        assert first.end(signal.SIGKILL) == -signal.SIGKILL
+    with Up(tmp_path, "up", "--port", *choose(1)) as second:  # waits for the end of what the first left behind
         second.line("ready")
         assert first.left() == []
 
         def completed() -> bool:
-            return json.loads(quire(tmp_path, "job", job, "--json").stdout)["status"] == "completed"
+            return bool(json.loads(quire(tmp_path, "job", job, "--json").stdout)["status"] == "completed")
 
         eventually(completed)
-    finally:
-        code = second.end()
-    assert code == 0
-    assert second.left() == []
+        assert second.end() == 0
+        assert second.left() == []

@@ -1,0 +1,76 @@
+"""A client of a gateway: what somebody outside the fleet can ask of it, and nothing more."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+import aiohttp
+import msgspec
+import pybase64
+
+from tests.conftest import eventually
+
+PDF = {"Content-Type": "application/pdf"}
+MARKDOWN = {"Accept": "text/markdown"}
+
+Json = dict[str, Any]
+
+
+class Client:
+    """Asks one gateway over HTTP. Answers are as they come over the wire, so that a renamed field is noticed."""
+
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        """`session`: with the gateway's address as its base."""
+        self._session = session
+
+    async def images(self, pages: Sequence[bytes], *, job_id: str = "") -> Json:
+        """Submit page images; the 202 answer."""
+        body = {
+            "job_id": job_id or str(uuid.uuid4()),
+            "user_id": "reader",
+            "images_base64": [pybase64.b64encode_as_string(page) for page in pages],
+            "num_pages": len(pages),
+            "file_type": "jpeg",
+        }
+        return await self._json("POST", "/process-large-document", status=202, json=body)
+
+    async def pdf(self, document: bytes) -> Json:
+        """Submit a PDF as a raw body; the 202 answer."""
+        return await self._json("POST", "/documents?user_id=reader", status=202, data=document, headers=PDF)
+
+    async def status(self, job_id: str) -> Json:
+        return await self._json("GET", f"/batch-status/{job_id}")
+
+    async def ended(self, job_id: str, *, within_s: float = 30) -> Json:
+        """The job's status once it has ended."""
+
+        async def status() -> Json:
+            return await self.status(job_id)
+
+        return await eventually(status, within_s=within_s, until=lambda answer: bool(answer["stage"] == "ended"))
+
+    async def document(self, job_id: str) -> Json:
+        """The result, as JSON."""
+        return await self._json("GET", f"/documents/{job_id}")
+
+    async def report(self, job_id: str) -> str:
+        """The result, as Markdown."""
+        async with self._session.get(f"/documents/{job_id}", headers=MARKDOWN) as response:
+            assert response.status == 200
+            assert response.content_type == "text/markdown"
+            return await response.text()
+
+    async def cancel(self, job_id: str) -> Json:
+        return await self._json("POST", f"/cancel-job/{job_id}")
+
+    async def health(self) -> Json:
+        return await self._json("GET", "/health")
+
+    async def _json(self, method: str, path: str, *, status: int = 200, **more: Any) -> Json:
+        async with self._session.request(method, path, **more) as response:
+            body = await response.read()
+            assert response.status == status, body
+            answer: Json = msgspec.json.decode(body)
+            return answer
