@@ -12,7 +12,7 @@ import aiohttp
 import msgspec
 
 from benchmarks.errors import BenchmarkError
-from benchmarks.parameters import POLL_S, RUN_LIMIT_S
+from benchmarks.parameters import LATER_LOOK_S, LOOK_S, RUN_LIMIT_S
 from cli.wire import Pages
 from shared.records import TERMINAL
 
@@ -37,7 +37,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Times(msgspec.Struct, frozen=True, kw_only=True):
-    """Moments as `time.time()`, in order. Those of the job are looked up every POLL_S, but for its end."""
+    """Moments as `time.time()`, in order."""
 
     began: float
     sent: float
@@ -56,6 +56,8 @@ async def completed(api_url: str, path: str, *, body: Path, content_type: str, p
             return await _completed(session, path, body, content_type, pages)
     except TimeoutError as error:
         raise BenchmarkError(f"The document was not completed within {RUN_LIMIT_S} s.") from error
+    except aiohttp.ClientError as error:
+        raise BenchmarkError(f"The gateway did not answer as it should: {error!r}") from error
 
 
 async def _completed(session: aiohttp.ClientSession, path: str, body: Path, content_type: str, pages: int) -> Times:
@@ -83,7 +85,7 @@ async def _completed(session: aiohttp.ClientSession, path: str, body: Path, cont
         last = last or (time.time() if status.current_page == pages else 0.0)
         if status.status in TERMINAL:
             break
-        await asyncio.sleep(POLL_S)
+        await asyncio.sleep(LATER_LOOK_S if first else LOOK_S)
     _check(status, pages)
     assert status.ended_at is not None
     end = status.ended_at.timestamp()

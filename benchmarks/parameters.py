@@ -19,8 +19,9 @@ IMAGES = 500
 SMALL_IMAGE_KB, LARGE_IMAGE_KB = 40, 250  # a page at 75 dpi and at 150 dpi, as JPEG
 
 # The measuring.
-SAMPLE_S = 0.25  # from sample to sample of CPU and memory: a peak that is shorter may be missed
-POLL_S = 0.05  # from look to look at a job: how exactly "first page analysed" is known
+SAMPLE_S = 0.5  # from sample to sample of CPU and memory: each costs 12 ms of CPU; a shorter peak may be missed
+LOOK_S = 0.05  # from look to look at a job until its first page is analysed: how exactly that is known
+LATER_LOOK_S = 0.25  # after that: how exactly "last page analysed" is known; "completed" comes with its own time
 READY_LIMIT_S = 90
 RUN_LIMIT_S = 300  # a run that takes longer is given up
 DRAIN_S = 30  # so long a fleet may take to end when a run is over

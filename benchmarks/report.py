@@ -51,13 +51,14 @@ def _figures(runs: Sequence[Run]) -> Table:
 def _usage(runs: Sequence[Run]) -> Table:
     """Processor and memory by kind of process, as `median / worst` of the runs."""
     table = Table(
-        "from the upload's begin to completed",
+        "",
         "processes",
         "CPU, s",
         f"of {CORES} cores, %",
         "USS of the largest, MB",
         "USS together, MB",
-        title="peaks are of the unique set size (USS); median / worst",
+        title="From the upload's begin to completed; USS (unique set size) at its peak"
+        + ("; median / worst of the runs" if len(runs) > 1 else ""),
         title_justify="left",
     )
     _numbers_right(table)

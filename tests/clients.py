@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import uuid
 from collections.abc import Sequence
 from typing import Any
@@ -12,6 +13,7 @@ import pybase64
 
 from tests.conftest import eventually
 
+JSON = {"Content-Type": "application/json"}
 PDF = {"Content-Type": "application/pdf"}
 MARKDOWN = {"Accept": "text/markdown"}
 
@@ -34,11 +36,12 @@ class Client:
             "num_pages": len(pages),
             "file_type": "jpeg",
         }
-        return await self._json("POST", "/process-large-document", status=202, json=body)
+        sent = io.BytesIO(msgspec.json.encode(body))  # a stream: aiohttp objects to large bodies in one piece
+        return await self._json("POST", "/process-large-document", status=202, data=sent, headers=JSON)
 
     async def pdf(self, document: bytes) -> Json:
         """Submit a PDF as a raw body; the 202 answer."""
-        return await self._json("POST", "/documents?user_id=reader", status=202, data=document, headers=PDF)
+        return await self._json("POST", "/documents?user_id=reader", status=202, data=io.BytesIO(document), headers=PDF)
 
     async def status(self, job_id: str) -> Json:
         return await self._json("GET", f"/batch-status/{job_id}")

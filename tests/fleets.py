@@ -163,7 +163,7 @@ async def _up(
         if process.returncode is None:
             process.kill()
             await process.wait()
-            await eventually(_gone(folder), within_s=ENDING_S)
+            await gone(folder)
 
 
 def command(*arguments: str) -> list[str]:
@@ -198,3 +198,12 @@ def members(folder: Path) -> dict[int, str]:
         if mark in rest.split():
             found[int(pid)] = rest
     return found
+
+
+async def gone(folder: Path) -> None:
+    """Return when no process of this folder's fleet is left."""
+
+    async def left() -> dict[int, str]:
+        return members(folder)
+
+    await eventually(left, within_s=ENDING_S, until=lambda found: not found)

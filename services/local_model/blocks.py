@@ -43,6 +43,7 @@ _LEADERS = re.compile(r"(?:(?:\s?\.){4,}|…{2,})\s*[\divxlc][\divxlc,\s–-]*$"
 _ENTRY = re.compile(r"\S.{1,80}?,\s\d{1,4}(?:[–-]\d{1,4})?(?:,\s\d{1,4}(?:[–-]\d{1,4})?)*")
 _ENDS_IN_PAGE = re.compile(r"\D\s(?:\d{1,4}|[ivxlc]{1,7})$")
 _FOOTNOTE = re.compile(r"\d{1,2}")
+_LONGEST = 300  # characters of a line that is looked at closely
 _CELLS = re.compile(r"\t+| {2,}")
 _TERMINAL = re.compile(rf"[:{marks.ENDS}][{marks.CLOSING}\]]*\d{{0,2}}$")
 
@@ -52,7 +53,7 @@ def build(lines: list[str]) -> list[Block]:
     width = _width(lines)
     siblings = _list_numbers(lines)
     tables = dict(_tables(lines))
-    listing = sum(bool(_LEADERS.search(line)) for line in lines) > 0.3 * len(lines)
+    listing = sum(len(line) <= _LONGEST and bool(_LEADERS.search(line)) for line in lines) > 0.3 * len(lines)
     blocks: list[Block] = []
     place = 0
     fresh = True  # nothing to join the next line to
@@ -69,7 +70,7 @@ def build(lines: list[str]) -> list[Block]:
             continue
         previous = None if fresh or not blocks else blocks[-1]
         following = next((rest.strip() for rest in lines[place + 1 :] if rest.strip()), "")
-        if listing and _ENDS_IN_PAGE.search(line):
+        if listing and len(line) <= _LONGEST and _ENDS_IN_PAGE.search(line):
             block: Block | None = Block(kind=Kind.ENTRY, lines=[line])
         else:
             block = _start(line, previous, following, width, siblings)
@@ -84,6 +85,8 @@ def build(lines: list[str]) -> list[Block]:
 
 def _start(line: str, previous: Block | None, following: str, width: int, siblings: set[str]) -> Block | None:
     """The block that this line starts; None where it goes on with the previous one (or starts a paragraph)."""
+    if len(line) > _LONGEST:
+        return Block(kind=Kind.PARAGRAPH, lines=[line])
     if _LEADERS.search(line) or _ENTRY.fullmatch(line):
         return Block(kind=Kind.ENTRY, lines=[line])
     in_code = previous is not None and previous.kind is Kind.CODE

@@ -6,7 +6,7 @@ import re
 
 from shared.results import Cited
 
-_CITATION = re.compile(r"\s*\[(?:pp?|pages?|s|seiten?)\.?\s*(\d[\d\s,;–-]*)\](?P<stop>[.。]?)", re.IGNORECASE)
+_CITATION = re.compile(r"\[(?:pp?|pages?|s|seiten?)\.?\s*(\d[\d\s,;–-]*)\](?P<stop>[.。]?)", re.IGNORECASE)
 _RANGE = re.compile(r"(\d+)(?:\s*[–-]\s*(\d+))?")
 _MARK = re.compile(r"\A(?:[-*+•]\s+|\d{1,3}[.)]\s+)")
 _WIDEST = 100  # pages of a range; a wider one is a slip, and is read as its two ends

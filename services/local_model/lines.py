@@ -11,7 +11,6 @@ _LIGATURES = str.maketrans(
     {"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "st", "ﬆ": "st", "\u00a0": " ", "\u2028": "\n"}
 )
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\r\x0e-\x1f\x7f\u00ad\u200b\u2060\ufeff\ufffe\ue000-\uf8ff]")
-_SPACES = re.compile(r" +$", re.MULTILINE)
 
 
 def tidy(text: str) -> list[str]:
@@ -22,8 +21,8 @@ def tidy(text: str) -> list[str]:
     text = text.translate(_LIGATURES)
     text = _MENDED.sub(_mend, text)
     text = _CONTROLS.sub("", text)
-    text = _BROKEN.sub(_join, _SPACES.sub("", text))
-    return text.split("\n")
+    text = "\n".join(map(str.rstrip, text.split("\n")))
+    return _BROKEN.sub(_join, text).split("\n")
 
 
 def _mend(match: re.Match[str]) -> str:

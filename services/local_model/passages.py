@@ -16,7 +16,7 @@ _HEADING = re.compile(r"(#{1,6})\s+(.*)")
 _ITEM = re.compile(r"\A(?:[-*+•–—]|\d{1,2}[.)])\s+")
 _LABEL = re.compile(r"\A(?:\*\*)?(?:summary|key points?|text|headings?)(?:\*\*)?:(?:\*\*)?\s*", re.IGNORECASE)
 _ASIDE = re.compile(
-    r"\s*[(\[](?:see|cf\.|siehe|vgl\.|voir|véase)\s[^()\[\]]*(?:\[[^\]]*\][^()\[\]]*)?[)\]]", re.IGNORECASE
+    r" ?[(\[](?:see|cf\.|siehe|vgl\.|voir|véase)\s[^()\[\]]*(?:\[[^\]]*\][^()\[\]]*)?[)\]]", re.IGNORECASE
 )
 _WORD = re.compile(r"[^\W\d_]{3,}")
 _WIDE = re.compile(f"[{marks.WIDE}]{{2,}}")

@@ -7,9 +7,8 @@ import re
 from services.local_model import marks
 from services.local_model.languages import ALL_STOP_WORDS, listed
 
-_END = re.compile(rf"[.!?…]+[{marks.CLOSING}\]]*\s+(?=[{marks.OPENING}\[¿¡]?[^\W_])|[。\uff01\uff1f]\s*")
+_END = re.compile(rf"[.!?…]{{1,6}}[{marks.CLOSING}\]]*\s+(?=[{marks.OPENING}\[¿¡]?[^\W_])|[。\uff01\uff1f]\s*")
 _FOOTNOTE = re.compile(rf"(?<=[^\W\d_)”’])([.!?])\d{{1,2}}(?=\s+[{marks.OPENING}]?[^\W\d_]|$)")
-_LAST_WORD = re.compile(rf"[^\s{marks.OPENING}\[]+$")
 _SPACE = re.compile(r"\s+")
 _ABBREVIATIONS = listed(
     """
@@ -43,8 +42,7 @@ def _is_abbreviation(before: str, mark: str, following: str) -> bool:
         return False
     if following[:1].islower():
         return True
-    match = _LAST_WORD.search(before)
-    word = match[0] if match else ""
+    word = before.rpartition(" ")[2].lstrip(marks.OPENING + "[")
     if len(word) == 1 and word.isupper():  # an initial, unless a sentence begins: "in Appendix A. This …"
         return following.split()[0].lower() not in ALL_STOP_WORDS
     if word.casefold() in _MAY_END:
