@@ -43,6 +43,8 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     """Drained in ascending order: what takes work in first, what everything needs last."""
     server: bool = False
     """The server that the others need: where things end in a hurry, it ends after them."""
+    own_log: Path | None = None
+    """The file that the process itself writes its log to; None: it writes to its standard error."""
     inherit: tuple[int, ...] = ()
     """Descriptors that the process keeps open."""
 

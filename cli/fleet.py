@@ -106,16 +106,18 @@ def _service(name: str, service: str, *, host: str, port: int, env: dict[str, st
 
 
 def _redis(folder: Folder, port: int, *, env: dict[str, str], lock: int) -> Spec:
+    log = folder.logs / "redis.log"
     return Spec(
         name="redis",
         service="redis",
-        argv=embedded.command(folder.redis, port, log=folder.logs / "redis.log"),
+        argv=embedded.command(folder.redis, port, log=log),
         env=env,
         cwd=folder.redis,
         port=port,
         ready=partial(probe.ping, embedded.HOST, port),
         stage=DRAIN_ORDER.index("redis"),
         server=True,
+        own_log=log,
         inherit=(lock,),  # two servers must never write to one folder
     )
 

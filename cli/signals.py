@@ -1,13 +1,14 @@
-"""The first SIGINT, SIGTERM or SIGHUP asks a fleet to drain; a second one ends it at once."""
+"""The first SIGINT, SIGTERM or SIGHUP (the terminal was closed) asks a fleet to drain; a second one ends it at once."""
 
 from __future__ import annotations
 
 import asyncio
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_WATCHED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # HUP: the terminal was closed
+ECHO_S = 0.5  # `timeout` sends its signal to us and to our group: twice in a moment, meant once
 
 
 class Signals:
@@ -16,10 +17,15 @@ class Signals:
     def __init__(self) -> None:
         self.stop = asyncio.Event()
         self.force = asyncio.Event()
+        self._stopped_at = 0.0
 
     def arrive(self) -> None:
         """Count a signal."""
-        (self.force if self.stop.is_set() else self.stop).set()
+        if not self.stop.is_set():
+            self._stopped_at = time.monotonic()
+            self.stop.set()
+        elif time.monotonic() - self._stopped_at > ECHO_S:
+            self.force.set()
 
 
 @contextmanager
@@ -27,10 +33,13 @@ def caught() -> Iterator[Signals]:
     """Signals are caught inside the block, in the running loop."""
     signals = Signals()
     loop = asyncio.get_running_loop()
-    for signum in _WATCHED:
+    watched = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # which is how `nohup` says that it is to go on
+        watched.append(signal.SIGHUP)
+    for signum in watched:
         loop.add_signal_handler(signum, signals.arrive)
     try:
         yield signals
     finally:
-        for signum in _WATCHED:
+        for signum in watched:
             loop.remove_signal_handler(signum)

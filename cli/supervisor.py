@@ -22,6 +22,7 @@ from cli.lifeline import Lifeline
 from cli.signals import Signals
 
 _POLL_S = 0.1
+_TAIL = 8  # lines of a log: the reason is among the last
 _TELL_S = 10.0  # a start that takes longer than this is explained, and again as often
 
 
@@ -102,10 +103,11 @@ async def running(
 def _why_not(child: Child) -> str:
     """A sentence on a process that can't be started, with the end of its log where that is a file."""
     sentence = f"{child.spec.name} can't be started: it ended with exit code {child.exit_code} before it was ready"
-    if child.log is None:
+    log = child.spec.own_log or child.log
+    if log is None or not log.exists():
         return f"{sentence}; what it said stands above"
-    tail = child.log.read_text(errors="replace").splitlines()[-5:]
-    return "\n".join([f"{sentence}. The end of {child.log}:", *tail])
+    tail = log.read_text(errors="replace").splitlines()[-_TAIL:]
+    return "\n".join([f"{sentence}. The end of {log}:", *tail])
 
 
 def _where(children: list[Child]) -> str:

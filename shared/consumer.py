@@ -1,8 +1,9 @@
 """The loop that every service runs: read, handle, record. Every delivery promise stands here or is pointed to.
 
 Promises
-1. Only as many entries are read as there are free slots; one slot is kept for entries taken over from the dead.
-2. An entry is worked on under a lease (`shared/lease.py`); entries of the dead are taken over (`shared/reclaim.py`).
+1. Only as many entries are read as there are free slots.
+2. An entry is worked on under a lease (`shared/lease.py`). Entries of the dead are taken over (`shared/reclaim.py`)
+   before anything new is read, with one slot more than that has.
 3. What comes of an entry is recorded before it leaves the stream (`shared/work.py`).
 4. A blocked read is never cancelled (`shared/intake.py`).
 5. After SIGTERM nothing is read; what is in hand is finished within the grace, the rest is given back at once.
@@ -38,7 +39,7 @@ RECLAIM_S = 5.0
 
 
 class Stage(msgspec.Struct, frozen=True):
-    """A stream and what is done with its entries.
+    """A stream and what is done with its entries, up to `slots` of them at once.
 
     With `permits`, a permit of the model's limiter is taken for each entry before it is read.
     """
@@ -62,6 +63,7 @@ class Consumer:
         self._leases = Leases(app.ledger, stage.fact, lease_s=app.settings.lease_s)
         self._intake = Intake(stage.fact, worker=app.worker, ledger=app.ledger, permits=stage.permits)
         self._freed = asyncio.Event()
+        self._taking_over = False
         self._group = asyncio.TaskGroup()
 
     @property
@@ -98,17 +100,27 @@ class Consumer:
 
     async def _room(self) -> int:
         """Slots that new entries may take; waits for one, or for `stop` (then 0)."""
-        kept = 1 if self.stage.slots > 1 else 0
         while not self._app.stop.is_set():
-            if (room := self.stage.slots - kept - len(self._leases)) > 0:
+            if not self._taking_over and (room := self.stage.slots - len(self._leases)) > 0:
                 return room
-            self._freed.clear()
-            try:
-                async with asyncio.timeout(LONGEST_NAP_S):
-                    await self._freed.wait()
-            except TimeoutError:
-                continue
+            await self._slot_freed()
         return 0
+
+    async def _room_for_the_dead(self) -> bool:
+        """Waits for a slot while nothing new is read; False at `stop`."""
+        while not self._app.stop.is_set():
+            if len(self._leases) <= self.stage.slots:
+                return True
+            await self._slot_freed()
+        return False
+
+    async def _slot_freed(self) -> None:
+        self._freed.clear()
+        try:
+            async with asyncio.timeout(LONGEST_NAP_S):
+                await self._freed.wait()
+        except TimeoutError:
+            return
 
     async def _reclaim(self) -> None:
         idle_ms = int(self._app.settings.lease_s * 1000)
@@ -119,16 +131,19 @@ class Consumer:
                 continue
             try:
                 async for stale in reclaim.find(self._app.redis, self.stage.fact, idle_ms=idle_ms):
-                    if len(self._leases) >= self.stage.slots:
-                        break
                     if stale.entry.id in self._leases:  # ours: we were paused, and our renewal is on its way
                         continue
+                    self._taking_over = True
+                    if not await self._room_for_the_dead():
+                        break
                     entry = await reclaim.take(self._app.ledger, stale, idle_ms=idle_ms)
                     if entry is not None:
                         metrics.RECLAIMED.labels(self.stage.fact.stream).inc()
                         self._start(entry, None)
             except (RedisError, OSError, msgspec.ValidationError) as error:
                 log.warning("nothing reclaimed: %s", error, extra={"action": "reclaim_failed"})
+            self._taking_over = False
+            self._freed.set()
             next_at = time.monotonic() + RECLAIM_S * random.uniform(0.8, 1.2)
 
     # One entry ------------------------------------------------------------------------------------------------------

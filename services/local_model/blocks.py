@@ -13,7 +13,7 @@ from enum import Enum
 import msgspec
 
 from services.local_model import codelike, headings, marks
-from services.local_model.headings import Heading
+from services.local_model.headings import LABEL, UNNUMBERED, Heading
 
 
 class Kind(Enum):
@@ -110,7 +110,7 @@ def _start(line: str, previous: Block | None, following: str, width: int, siblin
 
 def _heading(line: str, previous: Block | None, following: str, width: int, siblings: set[str]) -> Heading | None:
     if heading := headings.front(line):
-        return heading if previous is None else Heading(0, heading.text)
+        return heading if previous is None else Heading(UNNUMBERED, heading.text)
     if heading := headings.numbered(line):
         if heading.level > 1 or not line[0].isdigit():
             return heading
@@ -122,14 +122,14 @@ def _heading(line: str, previous: Block | None, following: str, width: int, sibl
         or (previous.kind in (Kind.PARAGRAPH, Kind.ITEM) and _TERMINAL.search(previous.lines[-1]) is not None)
     )
     if ended and following and headings.is_label(line) and len(line) < 0.4 * width:
-        return Heading(0, line, sure=False)
+        return Heading(LABEL, line)
     goes_on = (
         bool(following) and (following[0].isupper() or following[0] in marks.OPENING) and len(following) > 0.5 * width
     )
     if previous is not None and previous.kind is Kind.CODE:
         goes_on = goes_on and codelike.reads_as_prose(following)
     if ended and goes_on and headings.title_like(line) and not headings.title_like(following):
-        return Heading(0, line, sure=False)
+        return Heading(UNNUMBERED, line)
     return None
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import msgspec
 
 from services.local_model import headings, spans
-from services.local_model.headings import Heading
+from services.local_model.headings import LABEL, Heading
 from services.local_model.passages import of_markdown
 from services.local_model.sources import Source
 
@@ -49,7 +49,9 @@ def run(sources: Sequence[Source]) -> Run:
     title = _title(sources[0], found[0]) if sources else ""
     paths = [each.path for each in sources]
     besides = {title, _above_all(paths)}
-    levels = [heading.level for each in found for heading in each if heading.text not in besides]
+    levels = [
+        heading.level for each in found for heading in each if heading.level < LABEL and heading.text not in besides
+    ]
     top = 1 if any(paths) else min(levels, default=1)
     outer = [[one.text for one in each if one.level <= top and one.text not in besides] for each in found]
     paths = [[one for one in path if one not in besides] for path in paths]

@@ -27,7 +27,7 @@ _EARLY = 0.05  # of the pages, and three of them at least: where a document says
 _IS_EARLY = 2.0
 _SAME_PAGE_OPENS = 0.75  # an introduction may well give two sentences of a page
 
-_RUN_IN = re.compile(rf"(?P<name>\S[^.!?]{{1,80}}?){RUN_IN}(?=[{marks.OPENING}]?[^\W\d_])")
+_RUN_IN = re.compile(rf"(?P<name>\S(?:[^.!?]|[.!?](?=\S)){{1,80}}?){RUN_IN}(?=[{marks.OPENING}]?[^\W\d_])")
 _LABEL = re.compile(r"\A(?:#{1,6}\s+|(?:\*\*)?title(?:\*\*)?:(?:\*\*)?\s*)", re.IGNORECASE)
 
 

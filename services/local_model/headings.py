@@ -26,14 +26,16 @@ _FRONT = listed(
     introducción conclusiones bibliografía
     """
 )
-_CODE_MARKS = re.compile(r"[=<>{}$\\@~|]|::|\(\)|->|https?:|\w\(\w")
+_CODE_MARKS = re.compile(r"[=<>{}$\\@~|_]|::|\(\)|->|https?:|\w\(\w")
 _END = (".", ",", ";", ":", "!", "…", "(", "-", "–")
 _APPARATUS = re.compile(
     r"(?:\bcontents|\bindex|\breferences|\bbibliography|\bworks cited|list of (?:figures|tables)|inhalt"
     r"|inhaltsverzeichnis|literatur\w*|stichwortverzeichnis|table des matières|bibliographie|sommaire"
-    r"|índice(?: \w+)?|bibliografía|acknowledge?ments?|danksagung|remerciements|agradecimientos)$",
+    r"|índice(?: \w+)?|bibliografía|acknowledge?ments?|licen[sc]es?|\bcopying(?: information)?"
+    r"|danksagung|remerciements|agradecimientos)$",
     re.IGNORECASE,
 )
+_SECTION_BEHIND = re.compile(r"\s+(?=\d{1,2}\.\d{1,2}\.?\s)")
 _CHAPTER_NUMBER = re.compile(r"(\d{1,3})[\s.]")
 _MOST_SKIPPED = 3  # chapters whose beginning was not seen
 _PUNCTUATION = re.compile(r"[\s.:–—-]+")
@@ -41,12 +43,16 @@ _MOST_WORDS = 12
 _LONGEST = 80  # characters
 
 
+UNNUMBERED = 0
+LABEL = 6
+"""Level of a word that names the lines below it, such as `Note`: a heading to look at, but no place in the document."""
+
+
 class Heading(msgspec.Struct, frozen=True):
-    """A heading: its level (1 is the outermost), its text, and whether a number or a chapter word proves it."""
+    """A heading and its level: 1 is the outermost, UNNUMBERED until its page settles it."""
 
     level: int
     text: str
-    sure: bool = True
 
 
 def numbered(line: str) -> Heading | None:
@@ -68,7 +74,8 @@ def numbered(line: str) -> Heading | None:
     if match is None or match["number"].startswith("0") or not _is_title(match["title"]):
         return None
     level = match["number"].count(".") + 1
-    if level == 1 and (breaks_off(line) or any(word.isdigit() for word in match["title"].split())):
+    words = match["title"].split()
+    if level == 1 and (breaks_off(line) or words[0].endswith(":") or any(map(str.isdigit, words))):
         return None  # more likely an item of a list, or figures
     return Heading(level, f"{match['number']} {match['title']}")
 
@@ -81,7 +88,8 @@ def with_titles(lines: list[str]) -> list[str]:
         match = _CHAPTER.fullmatch(together[-1].strip()) if together else None
         title = (match["title"] or "") if match else ""
         wanted = match is not None and (not title or breaks_off(title))
-        if match and wanted and text and _is_title(text) and not numbered(text):
+        fits = _is_title(text[0].upper() + text[1:]) if text else False
+        if match and wanted and fits and not numbered(text):
             together[-1] = f"{match['word']} {match['number']}: {title} {text}".replace(":  ", ": ")
         else:
             together.append(line)
@@ -98,7 +106,7 @@ def title_like(line: str) -> bool:
     """Whether a line without a number looks like a title. Its surroundings have to agree."""
     text = line.strip()
     words = text.split()
-    if not _is_title(text) or len(words) > 9 or len(text) > 60 or any(map(str.isdigit, text)):
+    if words[0].endswith(":") or not _is_title(text) or len(words) > 9 or len(text) > 60 or any(map(str.isdigit, text)):
         return False
     return any(len(word) > 3 and word.isalpha() for word in words)
 
@@ -106,7 +114,7 @@ def title_like(line: str) -> bool:
 def is_label(line: str) -> bool:
     """Whether a line is one word that names what follows: `Details`, `Arguments`."""
     text = line.strip()
-    return text.isalpha() and len(text) > 4 and text[0].isupper() and text[1:].islower()
+    return text.isalpha() and len(text) > 2 and text[0].isupper() and text[1:].islower()
 
 
 def _is_title(text: str) -> bool:
@@ -125,7 +133,8 @@ def of_running_head(text: str) -> Heading:
 
     Running heads are often set in capitals; those are written small again.
     """
-    heading = numbered(text) or Heading(0, text)
+    text = _SECTION_BEHIND.split(text)[0]
+    heading = numbered(text) or Heading(UNNUMBERED, text)
     return Heading(heading.level, string.capwords(heading.text) if heading.text.isupper() else heading.text)
 
 
@@ -154,6 +163,8 @@ def path(running: list[Heading], found: list[Heading]) -> list[str]:
     """The headings that the page's end lies under, outermost first. `running`: what the running heads say."""
     stack: list[Heading] = []
     for heading in [*running, *found]:
+        if heading.level == LABEL:
+            continue
         while stack and stack[-1].level >= heading.level:
             stack.pop()
         stack.append(heading)

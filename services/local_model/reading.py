@@ -96,9 +96,9 @@ def _settle_levels(found: list[Block], running: list[Heading]) -> None:
     for block in _those(found, Kind.HEADING):
         if block.level == 1 and not all(headings.follows(block.lines[0], head.text) for head in running):
             block.kind = Kind.PARAGRAPH
-        elif block.level == 0:
+        elif block.level == headings.UNNUMBERED:
             block.level = min(depth + 1, 4)
-        else:
+        elif block.level != headings.LABEL:
             depth = block.level
 
 

@@ -8,7 +8,7 @@ from services.local_model import marks
 from services.local_model.languages import ALL_STOP_WORDS, listed
 
 _END = re.compile(rf"[.!?…]{{1,6}}[{marks.CLOSING}\]]*\s+(?=[{marks.OPENING}\[¿¡]?[^\W_])|[。\uff01\uff1f]\s*")
-_FOOTNOTE = re.compile(rf"(?<=[^\W\d_)”’])([.!?])\d{{1,2}}(?=\s+[{marks.OPENING}]?[^\W\d_]|$)")
+_FOOTNOTE = re.compile(rf"(?<=[a-zß-öø-ÿ)”’])([.!?])\d{{1,2}}(?=\s+[{marks.OPENING}]?[^\W\d_]|$)")
 _SPACE = re.compile(r"\s+")
 _ABBREVIATIONS = listed(
     """

@@ -19,8 +19,8 @@ _JUNK = re.compile(
     r"^(?:chapter|section|part|kapitel|abschnitt|teil|chapitre|capítulo|figure|table)\s\w{1,4}:"
     r"|\. ?\. ?\.|…|https?:|www\.|\S@\S|<-|[{}|\\~^]|==|::|:=|\$\w|\w=\w"
     r"|©|\(c\)|copyright|all rights reserved|permission is granted|isbn|table of contents|warranty"
-    r"|free software|gnu (?:general )?public licen[sc]e|tous droits réservés|alle rechte vorbehalten"
-    r"|todos los derechos",
+    r"|free (?:software|documentation)|(?:of the|this) licen[sc]e|under the terms of"
+    r"|gnu (?:general )?public licen[sc]e|tous droits réservés|alle rechte vorbehalten|todos los derechos",
     re.IGNORECASE,
 )
 _RUNS_ON = re.compile(r"\.(?:(?<=[^\W\d_]{4}\.)|(?<=[\")”’]\.))\s+[a-zà-ÿ]")

@@ -68,8 +68,7 @@ async def main(app: service.App[SplitterSettings]) -> None:
         )
         await app.consume(
             Stage(DocSubmitted, plan, slots=2),
-            # One batch each, and one slot that the consumer keeps for batches taken over from the dead.
-            Stage(BatchRequested, render, slots=settings.render_processes + 1),
+            Stage(BatchRequested, render, slots=settings.render_processes),
         )
 
 

@@ -21,7 +21,7 @@ from cli.datafolder import PROJECT
 from cli.errors import CommandError
 from cli.lifeline import undertaker
 from cli.ports import choose
-from cli.signals import Signals
+from cli.signals import ECHO_S, Signals
 from cli.supervisor import Fleet
 from tests.conftest import eventually
 
@@ -192,7 +192,7 @@ async def test_a_second_signal_ends_everything_at_once(journal: Journal) -> None
     async with running(journal, journal.spec("a", DRAIN_S=60), journal.spec("b", stage=1), signals=signals) as fleet:
         assert await ready(fleet, journal)
         signals.arrive()
-        asyncio.get_running_loop().call_later(0.3, signals.arrive)
+        asyncio.get_running_loop().call_later(ECHO_S + 0.1, signals.arrive)
     assert time.monotonic() - started < 10
     assert not any(alive(pid) for name in "ab" for pid in journal.pids(name))
 

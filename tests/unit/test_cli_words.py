@@ -13,6 +13,7 @@ from cli.__main__ import main
 from cli.citations import cite
 from cli.errors import CommandError
 from cli.progress import Milestones, Pace, describe
+from cli.signals import Signals
 from cli.sources import Images, Pdf
 from cli.wire import Batches, Gap, Pages, Result, Status
 from shared.outcomes import Usage
@@ -151,6 +152,15 @@ def test_anything_else_is_told_in_a_sentence(tmp_path: Path, names: list[str], s
     (tmp_path / "book.pdf").touch()
     with pytest.raises(CommandError, match=sentence):
         sources.recognise([tmp_path / name for name in names])
+
+
+def test_a_signal_that_comes_twice_in_a_moment_is_one() -> None:
+    """`timeout 60 ./quire up` sends SIGTERM to the process and to its group."""
+    signals = Signals()
+    signals.arrive()
+    signals.arrive()
+    assert signals.stop.is_set()
+    assert not signals.force.is_set()
 
 
 def test_a_wrong_argument_is_told_with_its_value(capsys: pytest.CaptureFixture[str]) -> None:
