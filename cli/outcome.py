@@ -9,10 +9,10 @@ from rich.console import Console
 from rich.text import Text
 
 from cli import wording
-from cli.citations import cite
 from cli.client import Client
 from cli.errors import CommandError
 from cli.wire import Result, Status
+from shared.citing import cite
 from shared.results import DocumentSummary
 
 _GAPS_SHOWN = 20  # a scan that failed throughout would fill the screen; the files name them all

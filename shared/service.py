@@ -121,6 +121,8 @@ def run(
         worker = f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
         async with bus.connect(values.redis_url) as redis:
             await bus.wait_until_fit(redis, stop)
+            if stop.is_set():
+                return
             ledger = Ledger(redis, worker=worker)
             await ledger.prepare()
             app = App(

@@ -129,7 +129,7 @@ async def started(folder: Path, **settings: object) -> AsyncIterator[Fleet]:
         async with aiohttp.ClientSession(running.api_url) as session, bus.connect(running.redis_url) as redis:
             fleet = Fleet(folder, Client(session), redis, model)
             yield fleet
-            model.behave(Behaviour())
+            await fleet.fresh()  # nothing is in hand: what a failed test left would be drained for minutes
         process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(ENDING_S):
             assert await process.wait() == 0

@@ -1,8 +1,7 @@
 """What the model is told and shown for a summary. Pure.
 
 A prompt is bounded: a page's summary and key points come first, its text as far as the budget goes. One level above
-the batches is enough for documents of about a thousand pages; beyond that statements are left out evenly, and the
-next issue adds further levels to the tree.
+the batches is enough for documents of about a thousand pages; of longer ones, statements are left out evenly.
 """
 
 from __future__ import annotations
@@ -11,8 +10,8 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from services.aggregator import budget, spans
-from shared import markup
+from services.aggregator import budget
+from shared import citing, markup
 from shared.results import BatchSummary, PageAnalysis
 
 Message = Mapping[str, object]
@@ -22,6 +21,7 @@ BATCH_CHARS = 80_000
 DOCUMENT_CHARS = 80_000
 _HEADS = 0.5  # of a prompt at most: summaries and key points, which are 500 characters on an ordinary page
 _TITLE_PAGE_CHARS = 1_500
+_MOST_NAMED = 40  # spans of pages; a prompt need not name every second page of a ruined document
 
 _COMMON = """\
 Write in the language that most pages are written in. Say what the pages say, in plain statements that stand on their
@@ -109,7 +109,7 @@ def document(
 
 
 def _statements(summary: BatchSummary) -> list[str]:
-    lines = [f"{each.text} {spans.marked(each.pages)}" for each in summary.statements]
+    lines = [f"{each.text} {citing.cite(each.pages)}" for each in summary.statements]
     return [f"# {summary.title}", *lines] if summary.title else lines
 
 
@@ -122,12 +122,18 @@ def _fitting(lines: Sequence[str], most: int) -> str:
     return budget.cut("\n".join(kept), most)
 
 
+def _listed(pages: Sequence[int]) -> str:
+    named = citing.spans(pages)
+    left = len(named) - _MOST_NAMED
+    return ", ".join(named[:_MOST_NAMED]) + (f" and {left} more" if left > 0 else "")
+
+
 def _missing(gaps: Sequence[int], unsummarised: Sequence[int]) -> list[str]:
     told = []
     if gaps:
-        told.append(f"Pages that could not be read: {spans.written(gaps)}. Do not guess what they say.")
+        told.append(f"Pages that could not be read: {_listed(gaps)}. Do not guess what they say.")
     if unsummarised:
-        told.append(f"Pages that were read but are missing here: {spans.written(unsummarised)}.")
+        told.append(f"Pages that were read but are missing here: {_listed(unsummarised)}.")
     return told
 
 

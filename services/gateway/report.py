@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import groupby
 
 from services.gateway import api
+from shared.citing import cite
 from shared.records import TERMINAL, Job, usage
 from shared.results import DocumentSummary
 
@@ -19,18 +19,6 @@ def markdown(
         blocks += [_stated(summary.abstract, summary.abstract_pages), *_key_points(summary), *_sections(summary)]
     blocks += [*_batches(batches), *_usage(job)]
     return "\n\n".join(block for block in blocks if block) + "\n"
-
-
-def cite(pages: Iterable[int]) -> str:
-    """`[p. 7]`, `[pp. 3, 9]`, `[pp. 3–5, 9]`; empty for no page."""
-    numbers = sorted(set(pages))
-    runs = []
-    for _, members in groupby(enumerate(numbers), key=lambda pair: pair[1] - pair[0]):
-        run = [number for _, number in members]
-        runs += [f"{run[0]}–{run[-1]}"] if len(run) > 2 else [str(number) for number in run]
-    if not runs:
-        return ""
-    return f"[p. {runs[0]}]" if len(numbers) == 1 else f"[pp. {', '.join(runs)}]"
 
 
 def _stated(text: str, pages: Iterable[int]) -> str:

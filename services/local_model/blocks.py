@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from enum import Enum
+from typing import Literal
 
 import msgspec
 
@@ -42,6 +43,11 @@ _NUMBER_ITEM = re.compile(r"(?P<number>\d{1,2})(?P<dot>\.?)\s+\S")
 _LEADERS = re.compile(r"(?:(?:\s?\.){4,}|…{2,})\s*[\divxlc][\divxlc,\s–-]*$")
 _ENTRY = re.compile(r"\S.{1,80}?,\s\d{1,4}(?:[–-]\d{1,4})?(?:,\s\d{1,4}(?:[–-]\d{1,4})?)*")
 _ENDS_IN_PAGE = re.compile(r"\D\s(?:\d{1,4}|[ivxlc]{1,7})$")
+_CAPTION = re.compile(
+    r"(?:(?P<figure>figure|fig\.|abbildung|abb\.|figura)|table|tabelle|tab\.|tableau|tabla)"
+    r"\s+[\dA-Z][\w.]*\s*[:.–—-]\s*\S",
+    re.IGNORECASE,
+)
 _FOOTNOTE = re.compile(r"\d{1,2}")
 _LONGEST = 300  # characters of a line that is looked at closely
 _CELLS = re.compile(r"\t+| {2,}")
@@ -99,9 +105,9 @@ def _start(line: str, previous: Block | None, following: str, width: int, siblin
         return None if in_code else Block(kind=Kind.CODE, lines=[line])
     if previous is None or previous.kind in (Kind.CODE, Kind.HEADING, Kind.ENTRY, Kind.TABLE):
         return Block(kind=Kind.PARAGRAPH, lines=[line])
-    if _FOOTNOTE.fullmatch(line):
-        return Block(kind=Kind.PARAGRAPH, lines=[line])
     last = previous.lines[-1]
+    if _FOOTNOTE.fullmatch(line) or caption(line) or (caption(last) and len(last) < 0.85 * width):
+        return Block(kind=Kind.PARAGRAPH, lines=[line])
     begins = line[0].isupper() or line[0] in marks.OPENING + "["
     if _TERMINAL.search(last) and begins and len(last) < 0.85 * width:
         return Block(kind=Kind.PARAGRAPH, lines=[line])
@@ -111,6 +117,8 @@ def _start(line: str, previous: Block | None, following: str, width: int, siblin
 def _heading(line: str, previous: Block | None, following: str, width: int, siblings: set[str]) -> Heading | None:
     if heading := headings.front(line):
         return heading if previous is None else Heading(UNNUMBERED, heading.text)
+    if previous is None and headings.is_apparatus(line) and headings.title_like(line):
+        return Heading(1, line)
     if heading := headings.numbered(line):
         if heading.level > 1 or not line[0].isdigit():
             return heading
@@ -165,6 +173,14 @@ def _tables(lines: list[str]) -> Iterator[tuple[int, int]]:
             if cells >= 2 and place - start >= 3:
                 yield start, place
             start, cells = place, count
+
+
+def caption(line: str) -> Literal["figure", "table"] | None:
+    """What a line is the caption of, None where it is none."""
+    match = _CAPTION.match(line)
+    if match is None:
+        return None
+    return "figure" if match["figure"] else "table"
 
 
 def cells(line: str) -> list[str]:

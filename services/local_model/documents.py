@@ -17,9 +17,12 @@ from services.local_model.summarizing import RUN_IN, introduces, subject_of
 from services.local_model.worth import worth
 from shared.results import Cited, DocumentSummary, Section
 
+UNTITLED = "Untitled document"
+
 _ABSTRACT = 4  # sentences, fewer where the document is short
 _KEY_POINTS = 7
 _SECTION = 4  # statements of a section
+_FEW = 3  # sections of a short summary, which lacks none, even if it says what the abstract says
 _ENOUGH = 2  # with fewer, a section repeats key points
 _WHOLE_PARTS = 50  # batches, 1250 pages: the statements of so many fit into the aggregator's prompt
 _AS_CHOSEN = 0.05
@@ -65,7 +68,7 @@ def document(sections: Sequence[tuple[int, int, str]]) -> DocumentSummary:
         return _nothing_read(title, title_page, sorted(missing))
     return DocumentSummary(
         title=title,
-        title_pages=[title_page] if title else [],
+        title_pages=[title_page] if title_page else [],
         abstract=" ".join(passage.text for passage in said),
         abstract_pages=_pages(said),
         sections=_sections(groups(_named(parts)), everything, weights, {*abstract, *points}, abstract),
@@ -77,7 +80,7 @@ def _nothing_read(title: str, title_page: int, missing: list[int]) -> DocumentSu
     told = unread(missing)
     return DocumentSummary(
         title=title,
-        title_pages=[title_page] if title else [],
+        title_pages=[title_page] if title_page else [],
         abstract=told.text,
         abstract_pages=told.pages,
         sections=[],
@@ -106,14 +109,17 @@ def _part(first: int, last: int, text: str) -> Part:
 
 
 def _title(opener: tuple[int, int, str] | None, parts: Sequence[Part]) -> tuple[str, int]:
-    """The document's title and its page: the first heading of the opening page, else of the first batch."""
+    """The document's title and its page: the first heading of the opening page, else what the first batch is called.
+
+    Page 0, which is none, where it has no title of its own.
+    """
     if opener:
         found = [heading for heading, _ in passages.of_markdown(opener[2]) if heading]
         for heading in sorted(found, key=lambda one: one.level):
             if not headings.is_apparatus(heading.text):
                 return plain(heading.text), opener[0]
-    part = next((part for part in parts if part.title), None)
-    return (part.title, part.first) if part else ("", 0)
+    part = next((part for part in parts if part.title and not spans.are_all(part.title)), None)
+    return (part.title, part.first) if part else (UNTITLED, 0)
 
 
 def _named(parts: Sequence[Part]) -> list[tuple[str, list[Passage]]]:
@@ -163,6 +169,8 @@ def _sections(
         own = [0.0 if one in used else weights[one] for one in places]
         if sum(weight > 0 for weight in own) < min(_ENOUGH, len(own)):
             own = [0.0 if one in opening else weights[one] for one in places]
+        if not any(own) and len(sorted_out) <= _FEW:
+            own = [weights[one] for one in places]
         members = [everything[one] for one in places]
         chosen = [members[one] for one in picking.choose(members, own, _SECTION)]
         if chosen:

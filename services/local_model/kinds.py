@@ -6,7 +6,7 @@ import re
 from itertools import pairwise
 
 from services.local_model import codelike
-from services.local_model.blocks import Block, Kind
+from services.local_model.blocks import Block, Kind, caption
 from shared.results import PageKind
 
 _INDEX = re.compile(r"\b(?:index|register|stichwortverzeichnis|sachverzeichnis|índice alfabético)\b", re.IGNORECASE)
@@ -15,8 +15,6 @@ _REFERENCES = re.compile(
     re.IGNORECASE,
 )
 _YEAR = re.compile(r"\(?\b(?:1[89]|20)\d\d[a-z]?\)?[.,]")
-_FIGURE = re.compile(r"(?:figure|fig\.|abbildung|abb\.|figura)\s+\d", re.IGNORECASE)
-
 COVER_WORDS = 120
 """A first page with fewer words is a cover."""
 _FIGURE_WORDS = 80
@@ -38,7 +36,7 @@ def kind_of(page: int, found: list[Block], sentences: int) -> PageKind:
     rows = sum(len(block.lines) for block in found if block.kind is Kind.TABLE) + sum(map(codelike.is_data, lines))
     if rows > 0.6 * len(lines):
         return "table"
-    if words < _FIGURE_WORDS and any(_FIGURE.match(line) for line in lines):
+    if words < _FIGURE_WORDS and any(caption(line) == "figure" for line in lines):
         return "figure"
     return "text"
 

@@ -5,8 +5,6 @@ Everything in the answer stands in the text layer. Without one the answer says s
 
 from __future__ import annotations
 
-import re
-
 from services.local_model import blocks, furniture, headings, languages, lines, picking, rendering
 from services.local_model.blocks import Block, Kind
 from services.local_model.headings import Heading
@@ -19,8 +17,6 @@ NOT_SEEN = "Not described: the built-in model reads the text layer and does not 
 
 _CONFIDENT = 0.9  # of a clean text layer: reading order and structure are guessed, so never more
 _ODD_COSTS = 5.0  # a fifth of odd characters, and nothing can be trusted
-_CAPTION = re.compile(r"(?:figure|fig\.|abbildung|abb\.|figura)\s+[\dA-Z][\w.]*\s*[:.–—-]\s*\S", re.IGNORECASE)
-_TABLE_CAPTION = re.compile(r"(?:table|tabelle|tab\.|tableau|tabla)\s+[\dA-Z][\w.]*\b.*", re.IGNORECASE)
 _MOST_POINTS = 5
 _NAMED = 4  # lines of a cover that its description repeats
 _LONGEST_TITLE = 120  # characters
@@ -137,11 +133,12 @@ def _tables(found: list[Block]) -> list[Table]:
     for place, block in enumerate(found):
         if block.kind is Kind.TABLE:
             before = found[place - 1].lines[-1] if place else ""
-            caption = before if _TABLE_CAPTION.fullmatch(before) else ""
+            caption = before if blocks.caption(before) == "table" else ""
             tables.append(Table(caption=caption, markdown=rendering.table(block)))
     return tables
 
 
 def _figures(found: list[Block]) -> list[Figure]:
-    captions = [" ".join(block.lines) for block in _those(found, Kind.PARAGRAPH) if _CAPTION.match(block.lines[0])]
+    paragraphs = _those(found, Kind.PARAGRAPH)
+    captions = [" ".join(block.lines) for block in paragraphs if blocks.caption(block.lines[0]) == "figure"]
     return [Figure(caption=caption, description=NOT_SEEN) for caption in captions]

@@ -12,7 +12,7 @@ from shared.results import Cited
 
 NO_TEXT = (
     "This page has no text layer, and the built-in model cannot see images: nothing was read. "
-    "Text recognition for such pages comes with the next release; a vision model can read them today."
+    "A vision model can read them."
 )
 _UNREAD_BATCH = "Not read, because there is no text layer and the built-in model cannot see images: "
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+
+_SPANS = re.compile(r"pages? [\d–, and]+", re.IGNORECASE)
 
 
 def written(pages: Sequence[int]) -> str:
@@ -17,3 +20,8 @@ def written(pages: Sequence[int]) -> str:
     several = len(runs) > 1 or runs[0][0] != runs[0][1]
     listed = f"{', '.join(most)} and {last}" if most else last
     return f"pages {listed}" if several else f"page {listed}"
+
+
+def are_all(text: str) -> bool:
+    """Whether a text is page numbers in words, and nothing else."""
+    return _SPANS.fullmatch(text) is not None

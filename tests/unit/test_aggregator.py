@@ -207,7 +207,7 @@ async def test_batches_without_a_summary_are_named_to_the_model() -> None:
     world = World(DOCUMENT)
     world.batches[1] = BatchRecord(batch=1, failed="The model refused it")
     await world.document()
-    assert "read but are missing here: 4–5." in world.prompts[0]
+    assert "read but are missing here: 4, 5." in world.prompts[0]
 
 
 async def test_a_document_without_a_title_takes_the_heading_of_its_first_page() -> None:

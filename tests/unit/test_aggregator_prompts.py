@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from services.aggregator import budget, prompts, spans
+from services.aggregator import budget, prompts
 from services.aggregator.prompts import Run
 from shared import markup
 from shared.results import BatchSummary, Cited, Figure, PageAnalysis
@@ -73,7 +73,7 @@ def test_a_document_is_shown_as_its_opening_and_its_batches_with_marked_statemen
         (1, 25, "# Mills\nBuilt. [p. 3]"),
         (26, 40, "Burnt. [pp. 26, 31]"),
     ]
-    assert "Pages that could not be read: 1, 7–8. Do not guess" in text(made)
+    assert "Pages that could not be read: 1, 7, 8. Do not guess" in text(made)
     assert "Pages that were read but are missing here: 41–42." in text(made)
 
 
@@ -116,16 +116,3 @@ def test_what_short_texts_leave_over_goes_to_the_long_ones(wanted: list[int], mo
 )
 def test_a_text_is_cut_between_words_and_says_so(whole: str, most: int, cut: str) -> None:
     assert budget.cut(whole, most) == cut
-
-
-@pytest.mark.parametrize(
-    ("numbers", "written"),
-    [
-        ([], ""),
-        ([7], "7"),
-        ([7, 1, 2, 3, 3], "1–3, 7"),
-        (range(1, 100, 2), ", ".join(map(str, range(1, 80, 2))) + " and 10 pages more"),
-    ],
-)
-def test_page_numbers_are_written_as_spans(numbers: list[int], written: str) -> None:
-    assert spans.written(numbers) == written

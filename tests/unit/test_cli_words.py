@@ -10,7 +10,6 @@ from rich.console import Console
 
 from cli import display, outcome, sources, wording
 from cli.__main__ import main
-from cli.citations import cite
 from cli.errors import CommandError
 from cli.progress import Milestones, Pace, describe
 from cli.signals import Signals
@@ -18,14 +17,6 @@ from cli.sources import Images, Pdf
 from cli.wire import Batches, Gap, Pages, Result, Status
 from shared.outcomes import Usage
 from shared.results import Cited, DocumentSummary, Section
-
-
-@pytest.mark.parametrize(
-    ("pages", "words"),
-    [([], ""), ([7], "[p. 7]"), ([9, 3], "[pp. 3, 9]"), ([3, 4, 5, 9, 9], "[pp. 3–5, 9]"), ([1, 2], "[pp. 1, 2]")],
-)
-def test_pages_are_cited_as_in_the_report(pages: list[int], words: str) -> None:
-    assert cite(pages) == words
 
 
 @pytest.mark.parametrize(

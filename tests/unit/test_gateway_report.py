@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from services.gateway import api
-from services.gateway.report import cite, markdown
+from services.gateway.report import markdown
 from shared.records import Job
 from shared.results import Cited, DocumentSummary, Section
 
@@ -56,22 +56,6 @@ GAPS = [
     api.Gap(page=6, reason="The page is damaged."),
     api.Gap(page=11, reason="The model refused."),
 ]
-
-
-@pytest.mark.parametrize(
-    ("pages", "citation"),
-    [
-        ([7], "[p. 7]"),
-        ([3, 9], "[pp. 3, 9]"),
-        ([9, 3, 3], "[pp. 3, 9]"),
-        ([4, 5], "[pp. 4, 5]"),
-        ([3, 4, 5, 9, 11, 12], "[pp. 3–5, 9, 11, 12]"),
-        ([3, 4, 5], "[pp. 3–5]"),
-        ([], ""),
-    ],
-)
-def test_a_citation_is_written_as_people_write_it(pages: list[int], citation: str) -> None:
-    assert cite(pages) == citation
 
 
 def test_a_report_says_all_there_is_with_its_pages() -> None:

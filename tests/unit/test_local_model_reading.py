@@ -100,14 +100,18 @@ def test_summary_and_key_points_are_different_sentences_of_the_page() -> None:
     ],
 )
 def test_running_heads_and_page_numbers_are_taken_off_and_tell_the_chapter(first: str, path: list[str]) -> None:
-    body = "the elements are stored by column. Nothing is copied until a value is changed.\nA second line follows here.\n"
+    body = (
+        "the elements are stored by column. Nothing is copied until a value is changed.\nA second line follows here.\n"
+    )
     page = reading.read(f"{first}\n{body}", page=30)
     assert page.text.startswith("the elements are stored by column.")
     assert page.headings == path
 
 
 def test_a_sentence_that_begins_a_page_is_not_taken_for_a_running_head() -> None:
-    page = reading.read("as was shown by the measurements in 1987\nwhich were repeated.\nNothing else was found.\n", page=7)
+    page = reading.read(
+        "as was shown by the measurements in 1987\nwhich were repeated.\nNothing else was found.\n", page=7
+    )
     assert "measurements in 1987 which were repeated." in page.text
 
 
@@ -154,8 +158,11 @@ def test_aligned_columns_become_a_table_with_its_caption() -> None:
 
 
 def test_a_figures_caption_is_told_and_its_content_is_not_made_up() -> None:
-    page = reading.read("Some words stand before it.\nFigure 3: Ships by year\nMore words stand below it.\n", page=5)
-    assert [figure.caption for figure in page.figures] == ["Figure 3: Ships by year More words stand below it."]
+    page = reading.read(
+        "Some words stand before it, and they make a line.\nFigure 3: Ships by year\nMore words stand below it.\n",
+        page=5,
+    )
+    assert [figure.caption for figure in page.figures] == ["Figure 3: Ships by year"]
     assert page.figures[0].description == reading.NOT_SEEN
 
 
@@ -212,14 +219,18 @@ def test_sentences_are_cut_where_they_end(text: str, found: list[str]) -> None:
     assert sentences.split(text) == found
 
 
-@pytest.mark.parametrize("unit", [".", ". ", "a.", "- ", " ", "\n", "a/", "(", "#", "1 A\n", "Chapter 1\n", "a\t", "\x02"])
+@pytest.mark.parametrize(
+    "unit", [".", ". ", "a.", "- ", " ", "\n", "a/", "(", "#", "1 A\n", "Chapter 1\n", "a\t", "\x02"]
+)
 def test_a_hostile_page_does_not_hold_up_the_others(unit: str) -> None:
     began = time.perf_counter()
     reading.read((unit * 20_000)[:20_000], page=1)
     assert time.perf_counter() - began < 2
 
 
-WORDS = st.sampled_from(["1", "Chapter", "The", "array", "is", "(", "[1]", ">", "•", ".", ":", "\n", "  ", "— ", "\t", "Ü"])
+WORDS = st.sampled_from(
+    ["1", "Chapter", "The", "array", "is", "(", "[1]", ">", "•", ".", ":", "\n", "  ", "— ", "\t", "Ü"]
+)
 
 
 @given(st.one_of(st.text(max_size=300), st.lists(WORDS, max_size=80).map(" ".join)), st.integers(1, 5))
