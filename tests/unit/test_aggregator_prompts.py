@@ -74,7 +74,7 @@ def test_a_document_is_shown_as_its_opening_and_its_batches_with_marked_statemen
         (26, 40, "Burnt. [pp. 26, 31]"),
     ]
     assert "Pages that could not be read: 1, 7, 8. Do not guess" in text(made)
-    assert "Pages that were read but are missing here: 41–42." in text(made)
+    assert "Pages that were read but are missing here: 41, 42." in text(made)
 
 
 def test_a_document_of_ten_thousand_pages_stays_within_its_budget_and_shows_every_batch() -> None:
