@@ -31,7 +31,7 @@ async def handle(fact: PageRequested, *, fetch: Fetch, keep: Keep, read: Read) -
     answer = await read(fact, image, text)
     blob = blobs.page_result(fact.job, fact.run, fact.ordinal)
     await keep(blob, msgspec.json.encode(checked(answer.value, text)))
-    log.info(
+    log.debug(
         "page %d read",
         fact.page,
         extra={

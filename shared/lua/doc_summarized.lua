@@ -23,6 +23,7 @@ add_usage(A.usage)
 
 local done, gaps, lost = tonumber(job[2]) or 0, tonumber(job[3]) or 0, tonumber(job[4]) or 0
 local reasons = {}
+if done == 0 and A.failed ~= '' then gaps, lost = 0, 0 end -- one sentence says it all
 if gaps > 0 then reasons[#reasons + 1] = gaps .. (gaps == 1 and ' page' or ' pages') .. ' could not be read' end
 if lost > 0 then reasons[#reasons + 1] = lost .. (lost == 1 and ' batch has' or ' batches have') .. ' no summary' end
 if A.failed ~= '' then reasons[#reasons + 1] = A.failed end

@@ -168,6 +168,7 @@ async def test_a_document_without_a_page_read_has_failed(app: App[Settings]) -> 
         await app.ledger.record(entry, outcome)
     (entry,) = await apps.take(app.redis, BatchSummarized, app.worker)
     assert await app.ledger.record(entry, DocumentDone(failed="no page was read")) == "failed"
+    assert (await the_job(app)).reason == "no page was read"
     assert await left_over(app.redis) == []
 
 
