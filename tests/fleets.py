@@ -17,6 +17,7 @@ from pathlib import Path
 import aiohttp
 import msgspec
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from cli.datafolder import Folder, Process
 from shared import bus, keys
@@ -93,11 +94,28 @@ class Fleet:
             if consumer["pending"] and consumer["name"] in living
         }
 
+    async def kill(self, *pids: int) -> None:
+        """SIGKILL; returns when `up` knows that they are gone."""
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        await self.without(*pids)
+
+    async def without(self, *pids: int, within_s: float = 10) -> None:
+        """Return when none of these is a process of the fleet any more."""
+
+        async def listed() -> set[int]:
+            return set(pids) & {process.pid for process in self.processes().values()}
+
+        await eventually(listed, within_s=within_s, until=lambda left: not left)
+
     async def whole(self) -> None:
         """Return when every process runs and gives signs of life, whatever a test did to some of them."""
 
         async def missing() -> set[str]:
-            living = {sign.pid for sign in (await signs.living(self.redis)).values()}
+            try:
+                living = {sign.pid for sign in (await signs.living(self.redis)).values()}
+            except RedisError:
+                return {"redis"}
             processes = self.processes().values()
             return {process.name for process in processes if process.service != "redis" and process.pid not in living}
 

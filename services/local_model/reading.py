@@ -13,9 +13,11 @@ from services.local_model.passages import Passage, of_page, scores
 from services.local_model.sources import NO_TEXT
 from shared.results import Figure, PageAnalysis, PageKind, Table
 
+ONLY_FURNITURE = "The text layer holds a page number or a running head only; the built-in model does not see images."
 NOT_SEEN = "Not described: the built-in model reads the text layer and does not see images."
 
 _CONFIDENT = 0.9  # of a clean text layer: reading order and structure are guessed, so never more
+_DOUBTFUL = 0.3  # the image may show what the text layer lacks
 _ODD_COSTS = 5.0  # a fifth of odd characters, and nothing can be trusted
 _MOST_POINTS = 5
 _NAMED = 4  # lines of a cover that its description repeats
@@ -25,10 +27,12 @@ _LONGEST_TITLE = 120  # characters
 def read(text: str, *, page: int) -> PageAnalysis:
     """Read a page from its text layer. `page`: its number in the document."""
     if not any(map(str.isalnum, text)):
-        return _unread()
+        return _without_text(NO_TEXT, confidence=0.0)
     stripped = furniture.strip(lines.tidy(text), page)
     running = sorted(map(headings.of_running_head, stripped.heads), key=lambda head: head.level)
     found = blocks.build(headings.with_titles(stripped.lines))
+    if not found:
+        return _without_text(ONLY_FURNITURE, confidence=_DOUBTFUL)
     if page == 1:
         found = _with_title(found)
     _settle_levels(found, running)
@@ -50,17 +54,17 @@ def read(text: str, *, page: int) -> PageAnalysis:
     )
 
 
-def _unread() -> PageAnalysis:
+def _without_text(summary: str, *, confidence: float) -> PageAnalysis:
     return PageAnalysis(
         text="",
         headings=[],
-        summary=NO_TEXT,
+        summary=summary,
         key_points=[],
         tables=[],
         figures=[],
         language="und",
         kind="other",
-        confidence=0.0,
+        confidence=confidence,
     )
 
 

@@ -19,9 +19,10 @@ from shared.errors import Refused
 PAGES_PER_OPENING = 32  # pdfium keeps every font it met until the document is closed; opening again costs 10 ms
 OPEN_DOCUMENTS = 2  # batches of two documents may be rendered in turns
 
-# Control characters but tab and newline. U+0002 and U+FFFE: pdfium's marks of a hyphen at a line's end, where it
-# joins the word itself.
-_NOISE = re.compile("[\x00-\x08\x0b-\x1f\x7f\ufffe\uffff]")
+_HYPHEN = re.compile("[\x02\ufffe]\n?(?=([^\\W\\d_])?)")
+"""PDFium's marks of a hyphen at a line's end, where it joins the word itself: "pack\\x02ages", "S\\x02Plus"."""
+_NOISE = re.compile("[\x00-\x08\x0b-\x1f\x7f\uffff]")
+"""Control characters but tab and newline."""
 
 _WHY = {
     pdfium.FPDF_ERR_PASSWORD: "The PDF is protected by a password: submit it without one.",
@@ -108,9 +109,14 @@ def _text(page: pypdfium2.PdfPage) -> str:
     except pypdfium2.PdfiumError:
         return ""  # the image is what counts
     try:
-        return _NOISE.sub("", layer.get_text_bounded()).strip()
+        return tidy(layer.get_text_bounded())
     finally:
         layer.close()
+
+
+def tidy(text: str) -> str:
+    """A text layer without control characters; hyphens at line ends are kept where a capital or a digit follows."""
+    return _NOISE.sub("", _HYPHEN.sub(lambda mark: "" if (mark[1] or "").islower() else "-", text)).strip()
 
 
 def _trim() -> None:

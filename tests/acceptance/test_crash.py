@@ -74,7 +74,7 @@ async def test_a_page_workers_pages_are_read_by_another(fleet: Fleet) -> None:
     os.kill(pid, signal.SIGSTOP)  # so that what it holds can be counted
     held = (await fleet.hands(PageRequested))[pid]
     assert held > 0
-    os.kill(pid, signal.SIGKILL)
+    await fleet.kill(pid)
 
     await assert_complete(fleet, job, calls=64, lost=held)
     document = await fleet.api.document(job)
@@ -89,18 +89,16 @@ async def test_a_page_workers_pages_are_read_by_another(fleet: Fleet) -> None:
 async def test_a_splitters_batch_is_rendered_by_another(fleet: Fleet) -> None:
     job = (await fleet.api.pdf(SAMPLE.read_bytes()))["job_id"]
     busy = await eventually(lambda: fleet.hands(BatchRequested))
-    for pid in busy:
-        os.kill(pid, signal.SIGKILL)
+    await fleet.kill(*busy)
     await assert_complete(fleet, job, calls=113 + 5 + 1, lost=0)
 
 
 async def test_an_aggregators_summaries_are_made_by_the_next(fleet: Fleet) -> None:
-    fleet.model.behave(Behaviour(rules=[Rule(schema="batch_summary", latency_s=0.8)]))
+    slowly = Rule(schema="batch_summary", latency_s=0.8)
+    fleet.model.behave(Behaviour(rules=[Rule(schema="batch_summary", times=1), slowly]))
     job = await submit(fleet, seed=13)
-    await calls_in_flight(fleet, 1, schema="batch_summary")
-    (pid,) = fleet.pids("aggregator")
-    os.kill(pid, signal.SIGKILL)
-    lost = await calls_in_flight(fleet, 0, schema="batch_summary")
+    lost = await calls_in_flight(fleet, 2, schema="batch_summary")
+    await fleet.kill(*fleet.pids("aggregator"))
     await assert_complete(fleet, job, calls=64, lost=lost)
 
 
@@ -108,8 +106,7 @@ async def test_a_gateway_and_a_keeper_are_missed_by_no_job(fleet: Fleet) -> None
     fleet.model.behave(Behaviour(latency_s=(0.5, 1)))
     job = await submit(fleet, seed=14)
     await calls_in_flight(fleet, 30)
-    for pid in fleet.pids("gateway") + fleet.pids("keeper"):
-        os.kill(pid, signal.SIGKILL)
+    await fleet.kill(*fleet.pids("gateway"), *fleet.pids("keeper"))
     await fleet.whole()
     await assert_complete(fleet, job, calls=64, lost=0)
 
@@ -117,9 +114,7 @@ async def test_a_gateway_and_a_keeper_are_missed_by_no_job(fleet: Fleet) -> None
 async def test_redis_comes_back_with_all_that_was_answered(fleet: Fleet) -> None:
     fleet.model.behave(Behaviour(latency_s=(0.2, 1)))
     job = await submit(fleet, seed=15)
-    await calls_in_flight(fleet, 30)
-    (pid,) = fleet.pids("redis")
-    os.kill(pid, signal.SIGKILL)
-    in_flight = await calls_in_flight(fleet, 0)
+    in_flight = await calls_in_flight(fleet, 30)
+    await fleet.kill(*fleet.pids("redis"))
     await fleet.whole()
     await assert_complete(fleet, job, calls=64, lost=in_flight)

@@ -143,6 +143,12 @@ def test_without_a_text_layer_nothing_is_invented(text: str) -> None:
     assert page.summary == NO_TEXT
 
 
+def test_a_page_number_alone_is_not_called_a_text() -> None:
+    page = reading.read("– 12 –\n", page=12)
+    assert (page.text, page.summary, page.kind) == ("", reading.ONLY_FURNITURE, "other")
+    assert page.confidence < 0.5
+
+
 def test_aligned_columns_become_a_table_with_its_caption() -> None:
     text = "Table 2: Harbours\nHarbour  Ships  Tons\nKiel  120  4,000\nBrest  88  2,100\nBoth harbours are busy.\n"
     page = reading.read(text, page=5)

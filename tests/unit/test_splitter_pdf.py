@@ -11,7 +11,7 @@ import pytest
 import simplejpeg
 
 from services.splitter.orders import Look
-from services.splitter.pdf import PAGES_PER_OPENING, Documents
+from services.splitter.pdf import PAGES_PER_OPENING, Documents, tidy
 from shared.errors import Refused
 from tests import pages
 
@@ -145,3 +145,16 @@ def test_documents_are_closed_and_opened_again_on_the_way(documents: Documents, 
     for index in range(count):
         assert pages.said(index + 1, of=count) in documents.render(long, index, LOOK).text
         assert documents.count_pages(others[index % 3]) == 2
+
+
+@pytest.mark.parametrize(
+    ("found", "tidied"),
+    [
+        ("supplied in pack\x02ages with R", "supplied in packages with R"),
+        ("the S\x02Plus language", "the S-Plus language"),
+        ("R\ufffe4.2", "R-4.2"),
+        ("one\r\ntwo\x07", "one\ntwo"),
+    ],
+)
+def test_hyphens_at_line_ends_are_mended_in_the_text_layer(found: str, tidied: str) -> None:
+    assert tidy(found) == tidied
