@@ -75,8 +75,9 @@ def _signals_cancel() -> Iterator[None]:
     watched = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
     def stop() -> None:
-        if not task.cancelling():
-            task.cancel()
+        for signum in watched:
+            loop.add_signal_handler(signum, lambda: None)
+        task.cancel()
 
     for signum in watched:
         loop.add_signal_handler(signum, stop)

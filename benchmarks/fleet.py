@@ -25,6 +25,7 @@ from cli import ports
 from cli.datafolder import PROJECT, Folder, Running
 
 _KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH")  # no setting of its user's is measured along
+_NOTICED_S = 0.2  # two signals at the same moment may arrive as one
 _FORCED_S = 15  # so long a fleet may take to end when it is ended at once
 _TAIL = 15  # lines of its log that are shown when it fails
 
@@ -79,10 +80,10 @@ async def up(workshop: Path, *flags: str, settings: dict[str, str]) -> AsyncIter
             await _ready(process, log)
             ready_s = time.monotonic() - began
             yield _fleet(folder, ready_s)
+            await _end(process, drain=True)
         except BaseException:
-            await asyncio.shield(_end(process, at_once=True))
+            await _end(process, drain=False)
             raise
-        await _end(process, at_once=False)
 
 
 async def _ready(process: Process, log: Path) -> None:
@@ -103,10 +104,10 @@ def _fleet(folder: Folder, ready_s: float) -> Fleet:
     return Fleet(api_url=running.api_url, redis_url=running.redis_url, ready_s=ready_s, folder=folder)
 
 
-async def _end(process: Process, *, at_once: bool) -> None:
+async def _end(process: Process, *, drain: bool) -> None:
     """The first signal asks it to drain, the second to end at once; if it hangs, its undertaker ends the rest."""
     for signum, patience_s in (
-        (signal.SIGTERM, 0.2 if at_once else DRAIN_S),
+        (signal.SIGTERM, DRAIN_S if drain else _NOTICED_S),
         (signal.SIGTERM, _FORCED_S),
         (signal.SIGKILL, _FORCED_S),
     ):
