@@ -39,7 +39,7 @@ test: setup-dev ## every test but the slow ones
 	$(BIN)/pytest tests -m "not slow" $(ARGS)
 
 test-fast: setup-dev ## the unit tests: seconds
-	$(BIN)/pytest tests/unit -q $(ARGS)
+	$(BIN)/pytest tests/unit -q -n 2 $(ARGS)
 
 test-full: setup-dev ## every test
 	$(BIN)/pytest tests $(ARGS)

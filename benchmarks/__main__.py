@@ -62,7 +62,7 @@ async def _run_all(chosen: list[Scenario], workshop: Path, *, runs: int) -> None
             for number in range(1, runs + 1):
                 print(f"{its.title}: run {number} of {runs}", file=sys.stderr, flush=True)
                 shown[-1][1].append(await its.once(workshop))
-    report.facts(out, machine.facts(shown[0][1][0].server))
+    report.facts(out, machine.facts(shown[0][1][0].server, workshop))
     for its, found in shown:
         report.scenario(out, its, found)
 

@@ -11,7 +11,7 @@ import tempfile
 import time
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -45,20 +45,20 @@ class Fleet(msgspec.Struct, frozen=True, kw_only=True):
         return processes.kinds(running) if running else {}
 
     async def server(self) -> str:
-        """Name and version of its Redis-protocol server."""
+        """Name and version of its Redis-protocol server, and how safe its answers are."""
         async with Redis.from_url(self.redis_url, decode_responses=True) as redis:
             said = await redis.info("server")
-        name = str(said.get("server_name", "redis"))
-        return f"{name} {said.get(f'{name}_version', said['redis_version'])}, appendfsync always"
+            fsync = (await redis.config_get("appendfsync"))["appendfsync"]
+        name = said.get("server_name", "redis")
+        return f"{name} {said[f'{name}_version']}, appendfsync {fsync}"
 
 
 @asynccontextmanager
 async def up(workshop: Path, *flags: str, settings: dict[str, str]) -> AsyncIterator[Fleet]:
     """Run a fleet as long as the block lasts, with its data in a folder of `workshop` that goes with it.
 
-    `flags` are those of `quire up`, `settings` its environment.
-
-    Raises BenchmarkError when it does not get ready; its log's end is in the message.
+    `flags` are those of `quire up`, `settings` its environment. Raises BenchmarkError when it does not get ready; the
+    end of its log is in the message.
     """
     with tempfile.TemporaryDirectory(prefix="fleet-", dir=workshop) as name:
         folder, log = Folder(Path(name) / "data"), Path(name) / "up.log"
@@ -111,7 +111,7 @@ async def _end(process: Process, *, drain: bool) -> None:
         (signal.SIGTERM, _FORCED_S),
         (signal.SIGKILL, _FORCED_S),
     ):
-        if process.returncode is None:
+        with suppress(ProcessLookupError):  # it has ended
             process.send_signal(signum)
         try:
             await asyncio.wait_for(process.communicate(), patience_s)

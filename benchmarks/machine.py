@@ -17,8 +17,8 @@ def pin() -> None:
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CORES])
 
 
-def facts(server: str) -> dict[str, str]:
-    """Name -> value. `server`: the Redis-protocol server that the fleets used."""
+def facts(server: str, folder: Path) -> dict[str, str]:
+    """Name -> value. `server`: the Redis-protocol server that the fleets used; `folder`: where their data was."""
     cores = len(os.sched_getaffinity(0))
     load = ", ".join(f"{figure:.2f}" for figure in os.getloadavg())
     return {
@@ -26,6 +26,7 @@ def facts(server: str) -> dict[str, str]:
         "revision": revision(),
         "CPU": f"{_cpu()}; {cores} of its {os.cpu_count()} cores used",
         "memory": f"{os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 1e9:.0f} GB",
+        "data on": filesystem(folder),
         "system": f"{platform.system()} {platform.release()}",
         "Python": platform.python_version(),
         "server": server,
@@ -39,6 +40,13 @@ def revision() -> str:
     if not commit:
         return "unknown"
     return f"{commit}, with changes" if _git("status", "--porcelain", "--untracked-files=no") else commit
+
+
+def filesystem(folder: Path) -> str:
+    """Type of the file system that holds a folder: on tmpfs, fsync costs nothing."""
+    mounts = [line.split()[1:3] for line in Path("/proc/mounts").read_text().splitlines()]
+    over = [(point, kind) for point, kind in mounts if folder.is_relative_to(point)]
+    return max(over, key=lambda mount: len(mount[0]))[1] if over else "unknown"
 
 
 def _git(*arguments: str) -> str:

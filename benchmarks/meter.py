@@ -42,7 +42,7 @@ class Meter:
         self._busy_before = processes.busy_s(self._cores)
         self.seconds = 0.0
         self.elsewhere_s = 0.0
-        """CPU time that went to programs which are none of ours."""
+        """CPU time that went to anything else: other programs, and the system's own threads."""
         self.quire_bytes = 0
         """Peak of all of Quire's processes together."""
         self.quire_before_bytes = 0

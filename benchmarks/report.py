@@ -15,7 +15,7 @@ from benchmarks.processes import Kind
 from benchmarks.scenarios import Run, Scenario
 
 _MORE_IS_BETTER = frozenset({"pages/s"})
-_ORDER = ("gateway", "splitter", "renderer", "page_worker", "aggregator", "keeper", "local_model", "up", *APART)
+_ORDER = ("gateway", "splitter", "renderer", "page_worker", "aggregator")  # the way of a page, then all others
 _MB = 1_000_000
 
 
@@ -57,16 +57,14 @@ def _usage(runs: Sequence[Run]) -> Table:
         f"of {CORES} cores, %",
         "USS of the largest, MB",
         "USS together, MB",
-        title="From the upload's begin to completed; USS (unique set size) at its peak"
+        title="From the upload's begin to completed; USS (unique set size) at its peak; in brackets: not Quire's"
         + ("; median / worst of the runs" if len(runs) > 1 else ""),
         title_justify="left",
     )
     _numbers_right(table)
-    for kind in sorted({kind for run in runs for kind in run.usage}, key=_ORDER.index):
-        if kind == APART[0]:
-            table.add_section()
+    for kind in sorted({kind for run in runs for kind in run.usage}, key=_place):
         table.add_row(
-            kind,
+            kind if kind not in APART else f"({kind})",
             str(max(run.usage[kind].processes for run in runs if kind in run.usage)),
             _both(runs, kind, lambda run, usage: usage.cpu_s),
             _both(runs, kind, lambda run, usage: 100 * usage.cpu_s / (CORES * run.seconds)),
@@ -74,6 +72,10 @@ def _usage(runs: Sequence[Run]) -> Table:
             _both(runs, kind, lambda run, usage: usage.peak_together_bytes / _MB),
         )
     return table
+
+
+def _place(kind: Kind) -> tuple[bool, int, str]:
+    return kind in APART, _ORDER.index(kind) if kind in _ORDER else len(_ORDER), kind
 
 
 def _both(runs: Sequence[Run], kind: Kind, figure: Callable[[Run, Usage], float]) -> str:

@@ -137,7 +137,7 @@ async def _run(figures: dict[str, float], fleet: Fleet, meter: Meter) -> Run:
     figures["up to ready, s"] = fleet.ready_s
     figures["memory of Quire before, MB"] = meter.quire_before_bytes / _MB
     figures["memory of Quire at its peak, MB"] = meter.quire_bytes / _MB
-    figures["CPU of other programs on these cores, s"] = meter.elsewhere_s
+    figures["CPU of others on these cores, s"] = meter.elsewhere_s
     return Run(figures=figures, usage=meter.usage, seconds=meter.seconds, server=await fleet.server())
 
 

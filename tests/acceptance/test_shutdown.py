@@ -18,7 +18,7 @@ from tests.standin.behaviour import Behaviour, Rule
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-GRACE_S = 4
+GRACE_S = 3
 """Above the calls of these tests, but for those that hang."""
 PAGE_CONCURRENCY = 8
 """So that most pages of a job are still unread when a worker is told to stop."""
