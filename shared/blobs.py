@@ -49,6 +49,19 @@ def document_result(job: str, run: str) -> str:
     return f"jobs/{job}/{run}/summary-{uuid.uuid4().hex[:12]}.json"
 
 
+def speech_piece(job: str, run: str, digest: str) -> str:
+    """PCM of a spoken piece, named by what was asked for: a piece that exists is not bought again."""
+    return f"jobs/{job}/{run}/speech/{digest}.pcm"
+
+
+def narration(job: str, run: str) -> str:
+    return f"jobs/{job}/{run}/narration-{uuid.uuid4().hex[:12]}.mp3"
+
+
+def timeline(job: str, run: str) -> str:
+    return f"jobs/{job}/{run}/timeline-{uuid.uuid4().hex[:12]}.json"
+
+
 class Blobs:
     """The blob store. Missing keys raise FileNotFoundError; a full or unwritable disk, OSError or obstore's."""
 

@@ -131,5 +131,27 @@ class BatchSummarized(Fact, frozen=True, kw_only=True):
         return f"{self.job}:{self.batch}:{self.rev}"
 
 
-FACTS: tuple[type[Fact], ...] = (DocSubmitted, BatchRequested, PageRequested, PageAnalyzed, BatchSummarized)
+class DocSummarized(Fact, frozen=True, kw_only=True):
+    """aggregator -> tts. A document has its summary, and its narration is wanted."""
+
+    stream: ClassVar[str] = "doc.summarized"
+    group: ClassVar[str] = "tts"
+
+    rev: int = 1
+    summary: str
+    """Blob key of the summary."""
+
+    @property
+    def unit(self) -> str:
+        return f"{self.job}:{self.rev}"
+
+
+FACTS: tuple[type[Fact], ...] = (
+    DocSubmitted,
+    BatchRequested,
+    PageRequested,
+    PageAnalyzed,
+    BatchSummarized,
+    DocSummarized,
+)
 """In pipeline order. Each has a work stream, a group and a dead letter stream."""

@@ -40,7 +40,11 @@ class Jobs:
             read, gaps, at = await pipe.execute()
         records = []
         for ordinal, hit, gap, entry in zip(ordinals, read, gaps, at, strict=True):
-            known = msgspec.json.decode(hit or gap) if hit or gap else {"page": ordinal + 1, "reading": bool(entry)}
+            known = (
+                msgspec.json.decode(hit or gap)
+                if hit or gap
+                else {"page": job.page_of(ordinal), "reading": bool(entry)}
+            )
             records.append(msgspec.convert({**known, "ordinal": ordinal}, PageRecord))
         return records
 

@@ -79,7 +79,7 @@ def batches(ref: str) -> str:
 
 
 def gates(ref: str) -> str:
-    """HASH of what happened once: `plan`, `batch:<batch>:<rev>`, `summary:<rev>`."""
+    """HASH of what happened once: `plan`, `batch:<batch>:<rev>`, `summary:<rev>`, `audio:<rev>`."""
     return f"job:{ref}:gates"
 
 

@@ -27,11 +27,23 @@ from shared.events import (
     BatchRequested,
     BatchSummarized,
     DocSubmitted,
+    DocSummarized,
     Fact,
     PageAnalyzed,
     PageRequested,
 )
-from shared.outcomes import BatchDone, DocumentDone, Noted, Outcome, PageRead, Planned, Rendered
+from shared.outcomes import (
+    BatchDone,
+    DocumentDone,
+    Narrated,
+    Noted,
+    Outcome,
+    PageRead,
+    Planned,
+    Rendered,
+    Speaking,
+    Usage,
+)
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +61,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 class Submission(msgspec.Struct, frozen=True, kw_only=True):
     """A document that lies in the blob store. `pages` 0: not counted yet. `weight`: its share of a fair fleet.
 
-    `whole_up_to`: a document of up to so many pages is one batch, whatever `batch_size` says.
+    `whole_up_to`: a document of up to so many pages is one batch, whatever `batch_size` says. `selection`: the pages
+    asked for, as `shared/selection.py` writes them; empty: all. `narrate`: speak the summary when it is there.
     """
 
     ref: str
@@ -60,6 +73,8 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     user: str = ""
     batch_size: int
     whole_up_to: int = 0
+    selection: str = ""
+    narrate: bool = False
     pages: int = 0
     weight: float = 1.0
 
@@ -152,6 +167,19 @@ class Ledger:
                 return await self._batch_summarized(entry.id, fact, outcome, bury=False)
             case BatchSummarized() as fact, DocumentDone():
                 return await self._doc_summarized(entry.id, fact, outcome, bury=False)
+            case DocSummarized() as fact, Speaking():
+                return await self._record("doc_speaking", fact, id=entry.id)
+            case DocSummarized() as fact, Narrated():
+                return await self._record(
+                    "doc_narrated",
+                    fact,
+                    id=entry.id,
+                    rev=fact.rev,
+                    audio=outcome.audio,
+                    timeline=outcome.timeline,
+                    failed="",
+                    usage=outcome.usage,
+                )
         raise TypeError(f"{type(outcome).__name__} is no outcome of {type(entry.fact).__name__}")
 
     async def fail(self, entry: Entry, reason: str) -> str:
@@ -183,6 +211,10 @@ class Ledger:
                 return await self._batch_summarized(entry.id, fact, BatchDone(failed=reason), bury=True)
             case BatchSummarized() as fact:
                 return await self._doc_summarized(entry.id, fact, DocumentDone(failed=reason), bury=True)
+            case DocSummarized() as fact:
+                return await self._record(
+                    "doc_narrated", fact, id=entry.id, rev=fact.rev, audio="", timeline="", failed=reason, usage=Usage()
+                )
         raise TypeError(f"no failure is known for {type(entry.fact).__name__}")
 
     async def _batch_summarized(self, entry_id: str, fact: PageAnalyzed, done: BatchDone, *, bury: bool) -> str:

@@ -41,12 +41,13 @@ class Planned(Outcome, frozen=True, kw_only=True):
 
 
 class RenderedPage(msgspec.Struct, frozen=True, kw_only=True):
-    """A page that is ready to be read (`image` set), or that could not be rendered (`failed` says why)."""
+    """A page that is ready to be read (`image` set), is `blank`, or could not be rendered (`failed` says why)."""
 
     ordinal: int
     page: int
     image: str = ""
     text: str = ""
+    blank: bool = False
     failed: str = ""
 
 
@@ -77,4 +78,16 @@ class DocumentDone(Outcome, frozen=True, kw_only=True):
 
     blob: str = ""
     failed: str = ""
+    usage: Usage = Usage()
+
+
+class Speaking(Outcome, frozen=True, kw_only=True):
+    """The narration has begun; does not ack."""
+
+
+class Narrated(Outcome, frozen=True, kw_only=True):
+    """The summary was spoken: an MP3 and its timeline (a `results.Timeline` as JSON)."""
+
+    audio: str
+    timeline: str
     usage: Usage = Usage()

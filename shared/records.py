@@ -10,9 +10,11 @@ from typing import Literal
 import msgspec
 
 from shared.outcomes import Usage
+from shared.selection import Selection
 
 Status = Literal["queued", "processing", "summarizing", "completed", "partial", "failed", "cancelled"]
 PageStatus = Literal["waiting", "reading", "done", "failed", "cancelled"]
+AudioStatus = Literal["none", "pending", "speaking", "ready", "failed"]
 TERMINAL: frozenset[str] = frozenset({"completed", "partial", "failed", "cancelled"})
 
 
@@ -48,6 +50,15 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     ended_ms: int = 0
     summary: str = ""
     """Blob key of the document's summary."""
+    audio: AudioStatus = "none"
+    audio_reason: str = ""
+    """Why there is no narration although one was wanted, a sentence."""
+    audio_blob: str = ""
+    """Blob key of the narration, an MP3."""
+    timeline: str = ""
+    """Blob key of its timeline."""
+    selection: str = ""
+    """Pages asked for, such as `1-50,80`; empty: all."""
     calls: int = 0
     tokens_in: int = 0
     tokens_out: int = 0
@@ -66,6 +77,10 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def ended_pages(self) -> int:
         return self.done + self.failed
+
+    def page_of(self, ordinal: int) -> int:
+        """The number in the document of the page that is `ordinal`th among those asked for, 0-based."""
+        return Selection.parse(self.selection).page(ordinal)
 
     def batch_ordinals(self, batch: int) -> range:
         """Ordinals of a batch, in order."""

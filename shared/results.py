@@ -80,6 +80,24 @@ class DocumentSummary(msgspec.Struct, frozen=True, kw_only=True):
     key_points: list[Cited]
 
 
+class Segment(msgspec.Struct, frozen=True, kw_only=True):
+    """A spoken sentence: when, of which section, from which pages."""
+
+    start_s: float
+    end_s: float
+    text: str
+    section: str
+    """Heading of its section; "Title", "Abstract" and "Key points" for what is none."""
+    pages: list[int]
+
+
+class Timeline(msgspec.Struct, frozen=True, kw_only=True):
+    """Which second of the narration belongs to which sentence, in order and without overlap."""
+
+    duration_s: float
+    segments: list[Segment]
+
+
 NAMES: dict[type[msgspec.Struct], str] = {
     PageAnalysis: "page_analysis",
     BatchSummary: "batch_summary",

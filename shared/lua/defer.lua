@@ -7,7 +7,7 @@
 
 if not owns(A.stream, A.id, A.worker) then return 'not_owner' end
 local answer = 'gone'
-if is_live(A.run) then
+if is_wanted(A.stream, A.run) then
   redis.call('HSET', K.bodies, A.unit, cjson.encode(A.fields))
   redis.call('ZADD', K.deferred, now_ms() + A.delay_ms, A.unit)
   answer = 'deferred'

@@ -1,6 +1,7 @@
 #!lua flags=allow-oom
--- The document is summarised, or (A.failed) has no summary: the job ends, and its status says how much of it is there.
--- KEYS: job batches.summarized.dead
+-- The document is summarised, or (A.failed) has no summary: the job ends, its status says how much of it is there, and
+-- its narration begins where one is wanted.
+-- KEYS: job batches.summarized.dead doc.summarized
 -- INCLUDE: base job owner release end_job
 -- A: job run id rev blob failed usage worker attempts; A.bury: the failure is a dead letter, and only the owner's
 -- Answers the job's status, or 'duplicate', 'stale', 'not_owner', 'gone'. Safe to repeat.
@@ -30,6 +31,14 @@ if A.failed ~= '' then reasons[#reasons + 1] = A.failed end
 local status = done == 0 and 'failed' or #reasons > 0 and 'partial' or 'completed'
 redis.call('HSET', K.job, 'summary', A.blob)
 end_job(status, table.concat(reasons, '; '))
+if redis.call('HGET', K.job, 'narrate') == '1' then
+  if A.blob ~= '' then
+    redis.call('HSET', K.job, 'audio', 'pending')
+    append('doc.summarized', {'job', A.job, 'run', A.run, 'rev', A.rev, 'summary', A.blob})
+  else
+    redis.call('HSET', K.job, 'audio', 'failed', 'audio_reason', 'there is no summary to speak')
+  end
+end
 drop('batches.summarized', A.id)
 release()
 return status

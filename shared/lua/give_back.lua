@@ -8,7 +8,7 @@
 if not owns(A.stream, A.id, A.worker) then return 'not_owner' end
 local answer = 'gone'
 drop(A.stream, A.id)
-if is_live(A.run) then
+if is_wanted(A.stream, A.run) then
   local id = append(A.stream, A.fields)
   if A.stream == 'pages.requested' then redis.call('HSET', K.at, A.unit, id) end
   answer = 'given_back'

@@ -1,7 +1,7 @@
--- Some pages of a batch are ready, or can't be made: each joins the fair queue, or ends as a gap.
--- KEYS: job gaps rendered batches tags batches.requested.dead
+-- Some pages of a batch are ready, blank, or can't be made: each joins the fair queue, or ends at once.
+-- KEYS: job read gaps rendered batches tags batches.requested.dead
 -- INCLUDE: base job owner release end_page
--- A: job run id batch worker pages [{ordinal page image text failed}] last attempts
+-- A: job run id batch worker pages [{ordinal page image text blank failed}] last attempts
 -- A.fail_rest: a reason; all pages of the batch that are not rendered yet end as gaps with it.
 -- Answers 'recorded', 'gone' or 'not_owner'. Safe to repeat: a page is queued once, whoever rendered it.
 
@@ -17,7 +17,7 @@ if A.fail_rest then
   if not owns('batches.requested', A.id, A.worker) then return 'not_owner' end
   bury('batches.requested', A.id, A.worker, A.fail_rest, A.attempts)
   for ordinal = A.batch * size, math.min((A.batch + 1) * size, pages) - 1 do
-    A.pages[#A.pages + 1] = {ordinal = ordinal, page = ordinal + 1, image = '', text = '', failed = A.fail_rest}
+    A.pages[#A.pages + 1] = {ordinal = ordinal, page = page_of(ordinal), image = '', text = '', blank = false, failed = A.fail_rest}
   end
 end
 
@@ -40,7 +40,11 @@ end
 for _, page in ipairs(A.pages) do
   local record = cjson.encode({page = page.page, image = page.image, text = page.text})
   if redis.call('HSETNX', K.rendered, page.ordinal, record) == 1 then
-    if page.failed == '' then
+    if page.blank then
+      redis.call('HSET', K.read, page.ordinal, cjson.encode({page = page.page, blob = '', blank = true}))
+      redis.call('HINCRBY', K.job, 'blank', 1)
+      end_page(page, 'done', 'read', false)
+    elseif page.failed == '' then
       enqueue(page)
     else
       redis.call('HSET', K.gaps, page.ordinal, cjson.encode({page = page.page, reason = page.failed}))

@@ -12,7 +12,7 @@ if not row or row[2] ~= A.owner then return nil end
 -- From this id on, one entry: it is stale, so it is the one that is claimed.
 local claimed = redis.call('XAUTOCLAIM', K.stream, group, A.worker, A.idle_ms, A.id, 'COUNT', 1, 'JUSTID')[2]
 if claimed[1] ~= A.id then return nil end
-if A.crashed and is_live(A.run) and redis.call('HSETNX', K.crashes, A.unit .. '|' .. A.owner, 1) == 1 then
+if A.crashed and is_wanted(A.stream, A.run) and redis.call('HSETNX', K.crashes, A.unit .. '|' .. A.owner, 1) == 1 then
   redis.call('HINCRBY', K.crashes, A.unit, 1)
 end
 return tonumber(redis.call('HGET', K.crashes, A.unit)) or 0

@@ -8,6 +8,25 @@ local function is_live(run)
   return found[1] == run and not ENDED[found[2]]
 end
 
+-- Is an entry of this stream still wanted? A narration is after its job's end, until it has its own.
+local function is_wanted(stream, run)
+  if stream ~= 'doc.summarized' then return is_live(run) end
+  local found = redis.call('HMGET', K.job, 'run', 'audio')
+  return found[1] == run and (found[2] == 'pending' or found[2] == 'speaking')
+end
+
+-- The number in the document of a page asked for: the selection is spans such as 1-50,80; empty: all pages.
+local function page_of(ordinal)
+  local selection = redis.call('HGET', K.job, 'selection')
+  if not selection or selection == '' then return ordinal + 1 end
+  for first, last in selection:gmatch('(%d+)%-?(%d*)') do
+    first = tonumber(first)
+    last = tonumber(last) or first
+    if ordinal <= last - first then return first + ordinal end
+    ordinal = ordinal - (last - first + 1)
+  end
+end
+
 -- Adds what the calls behind an outcome used; a call without a known price is counted apart, not guessed.
 local function add_usage(usage)
   if usage.calls == 0 then return end

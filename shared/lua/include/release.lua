@@ -1,7 +1,7 @@
 -- KEYS: doc.submitted doc.submitted.deferred doc.submitted.bodies batches.requested batches.requested.deferred
 -- KEYS: batches.requested.bodies pages.requested pages.requested.deferred pages.requested.bodies pages.analyzed
 -- KEYS: pages.analyzed.deferred pages.analyzed.bodies batches.summarized batches.summarized.deferred
--- KEYS: batches.summarized.bodies queue at ready batches_queue batches_bodies clock started
+-- KEYS: batches.summarized.bodies doc.summarized doc.summarized.deferred doc.summarized.bodies queue at ready batches_queue batches_bodies clock started
 -- Fair release: what is due and what is next moves into the streams, while little enough waits there.
 
 local RATE_MEMORY_MS = 5000 -- the finishing rate forgets at this pace
@@ -99,6 +99,7 @@ local function release()
   promote('doc.submitted', LOOK, now)
   promote('pages.analyzed', LOOK, now)
   promote('batches.summarized', LOOK, now)
+  promote('doc.summarized', LOOK, now)
   release_pages(now)
   release_batches(now)
 end
