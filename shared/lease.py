@@ -112,6 +112,6 @@ class Leases:
             return
         for entry_id in await self._ledger.renew(self._fact, ids):
             held = self._held.get(entry_id)
-            if held is not None:
+            if held is not None and not held.recording:  # else it left the stream with its outcome, just now
                 log.warning("lease lost", extra={"action": "lease_lost", "entry": entry_id})
                 held.abort("lost")

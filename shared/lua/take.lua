@@ -8,6 +8,7 @@
 -- while the key is refused, one probe at a time goes out.
 
 local PROBE_MS = 15000       -- a probe that got no answer is followed by another
+local LOOK_MS = 200          -- those who wait for the very first answer look this often: it is mostly a call away
 local FIRST_ESTIMATE = 2000  -- tokens of a call, before any was seen
 local EXPIRES_MS = 3600000
 
@@ -21,7 +22,11 @@ if paused_until > now then return {0, paused_until - now, math.ceil(estimate), h
 
 if not h[7] or h[8] or h[9] then
   local probe_at = tonumber(h[10]) or 0
-  if probe_at > now then return {0, probe_at - now, math.ceil(estimate), h[12] or ''} end
+  if probe_at > now then
+    local wait = probe_at - now
+    if not (h[8] or h[9]) then wait = math.min(wait, LOOK_MS) end
+    return {0, wait, math.ceil(estimate), h[12] or ''}
+  end
   redis.call('HSET', K.limiter, 'probe_at', now + PROBE_MS, 'probing', 1)
   redis.call('PEXPIRE', K.limiter, EXPIRES_MS)
   return {1, 0, math.ceil(estimate), ''}

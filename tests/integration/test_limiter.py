@@ -34,7 +34,7 @@ async def test_before_the_first_answer_the_fleet_sends_one_probe(redis: Redis) -
     workers = [Limiter(redis, "model") for _ in range(3)]
     grants = [await worker.take(64) for worker in workers]
     assert [len(grant.permits) for grant in grants] == [1, 0, 0]
-    assert grants[1].wait_s > 1
+    assert 0 < grants[1].wait_s <= 0.2  # the first answer is mostly a call away: those who wait look often
     await workers[0].settle(grants[0].permits[0], OK)
     assert len((await workers[1].take(64)).permits) == 64
 
