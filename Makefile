@@ -7,7 +7,7 @@ LOCK := $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --un
 
 unexport PYTHONPATH PYTHONHOME  # what .venv holds, and nothing else
 
-.PHONY: help setup setup-dev demo lint fmt types test test-fast test-full bench lock clean
+.PHONY: help setup setup-dev speech demo lint fmt types test test-fast test-full bench lock clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | while IFS='|' read -r verb says; do \
@@ -18,6 +18,9 @@ setup: ## make .venv, or bring it up to date: all that the fleet needs to run
 
 setup-dev:
 	@PYTHON='$(PYTHON)' scripts/setup.sh dev
+
+speech: ## give the local model a voice: piper-tts, which is GPL-3, goes into .venv
+	@PYTHON='$(PYTHON)' scripts/setup.sh speech
 
 demo: setup ## run the fleet here and read a real document with it
 	@./quire demo
@@ -50,6 +53,7 @@ bench: setup-dev ## the benchmarks
 lock: setup-dev ## pin the requirements anew after a change in pyproject.toml (ARGS=--upgrade for newer versions)
 	$(LOCK) $(ARGS) pyproject.toml -o requirements/fleet.txt
 	$(LOCK) $(ARGS) --group dev -c requirements/fleet.txt -o requirements/dev.txt
+	$(LOCK) $(ARGS) --group speech -c requirements/fleet.txt -o requirements/speech.txt
 
 clean: ## remove .venv and every cache; documents and results stay
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -17,7 +17,7 @@ import uvloop
 from cli import fleet
 from cli.errors import CommandError
 
-COUNTS = {"gateway": 1, "splitter": 2, "page_worker": 2, "aggregator": 1, "keeper": 1}
+COUNTS = {"gateway": 1, "splitter": 2, "page_worker": 2, "aggregator": 1, "tts": 1, "keeper": 1}
 """Service -> how many processes of it, unless said otherwise."""
 
 
@@ -84,6 +84,13 @@ def parser() -> argparse.ArgumentParser:
     stats = commands.add_parser("stats", help="show the fleet's processes and what waits, runs and has ended")
     _add_client(stats)
     stats.set_defaults(run=_stats)
+
+    streams = commands.add_parser("streams", help="show what waits, runs and has failed in each stream, and with whom")
+    _add_redis(streams)
+    streams.set_defaults(run=_streams)
+
+    dead = commands.add_parser("dead", help="look at what was given up, try it again, or drop it")
+    _add_dead(dead)
     return root
 
 
@@ -91,7 +98,7 @@ def _add_fleet(command: argparse.ArgumentParser) -> None:
     command.add_argument("--port", type=_whole(1, 65535), help="of the API (default: 8080)")
     for service, count in COUNTS.items():
         command.add_argument(
-            f"--{service.replace('_', '-')}s",
+            f"--{service.replace('_', '-').removesuffix('s')}s",
             dest=service,
             type=_whole(1, 1000),
             default=count,
@@ -105,6 +112,29 @@ def _add_client(command: argparse.ArgumentParser) -> None:
         "--url", help="of the gateway (default: QUIRE_URL, else the fleet that runs here, else http://127.0.0.1:8080)"
     )
     command.add_argument("--json", action="store_true", help="one JSON object, for scripts")
+
+
+def _add_redis(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--redis-url", metavar="URL", help="of the fleet's Redis (default: REDIS_URL, else the fleet that runs here)"
+    )
+    command.add_argument("--json", action="store_true", help="one JSON object, for scripts")
+
+
+def _add_dead(command: argparse.ArgumentParser) -> None:
+    verbs = command.add_subparsers(required=True, metavar="VERB", dest="verb")
+    for verb, says in (
+        ("list", "all dead letters, or those of one stream"),
+        ("show", "one dead letter, with all that is known of it"),
+        ("replay", "let what failed go round again, and remove the letter"),
+        ("drop", "remove letters: what failed stays as it is"),
+    ):
+        made = verbs.add_parser(verb, help=says)
+        made.add_argument("stream", nargs="?" if verb == "list" else None, help="such as pages.requested")
+        if verb != "list":
+            made.add_argument("id", help="of the letter" if verb == "show" else "of the letter, or all")
+        _add_redis(made)
+        made.set_defaults(run=_dead)
 
 
 def _whole(least: int, most: int) -> Callable[[str], int]:
@@ -158,6 +188,25 @@ def _stats(given: argparse.Namespace) -> Coroutine[None, None, int]:
     from cli import stats
 
     return stats.stats(url=given.url, as_json=given.json)
+
+
+def _streams(given: argparse.Namespace) -> Coroutine[None, None, int]:
+    from cli import streams
+
+    return streams.streams(redis_url=given.redis_url, as_json=given.json)
+
+
+def _dead(given: argparse.Namespace) -> Coroutine[None, None, int]:
+    from cli import dead
+
+    match given.verb:
+        case "list":
+            return dead.list_all(given.stream, redis_url=given.redis_url, as_json=given.json)
+        case "show":
+            return dead.show(given.stream, given.id, redis_url=given.redis_url, as_json=given.json)
+        case "replay":
+            return dead.replay(given.stream, given.id, redis_url=given.redis_url, as_json=given.json)
+    return dead.drop(given.stream, given.id, redis_url=given.redis_url, as_json=given.json)
 
 
 if __name__ == "__main__":

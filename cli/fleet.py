@@ -13,11 +13,12 @@ from cli.child import Spec
 from cli.datafolder import PROJECT, Folder
 from cli.errors import CommandError
 
-DRAIN_ORDER = ("gateway", "splitter", "page_worker", "aggregator", "keeper", "local_model", "redis")
+DRAIN_ORDER = ("gateway", "splitter", "page_worker", "aggregator", "tts", "keeper", "local_model", "redis")
 """The way that work flows: who takes it in ends first, who is needed to finish it ends last."""
 LOCAL = "127.0.0.1"
 DEFAULT_PORT = 8080
 LOCAL_MODEL = "quire-local-1"
+LOCAL_VOICE = "quire-voice-1"
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,6 +131,7 @@ def _local_model(given: Mapping[str, str], port: int) -> dict[str, str]:
         "OPENAI_API_KEY": "local",
         "PAGE_MODEL": LOCAL_MODEL,
         "SUMMARY_MODEL": LOCAL_MODEL,
+        "TTS_MODEL": LOCAL_VOICE,
         "NO_PROXY": unproxied,  # the openai package heeds a proxy of the environment, which can't reach us
         "no_proxy": unproxied,
     }

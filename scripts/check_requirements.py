@@ -35,11 +35,12 @@ def direct(path: Path, source: str) -> set[str]:
 
 def complaints() -> list[str]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    fleet, dev = ROOT / "requirements/fleet.txt", ROOT / "requirements/dev.txt"
+    fleet, dev, speech = (ROOT / f"requirements/{name}.txt" for name in ("fleet", "dev", "speech"))
     found = []
     for path, source, wanted in (
         (fleet, "quire (pyproject.toml)", project["project"]["dependencies"]),
         (dev, "quire (pyproject.toml:dev)", project["dependency-groups"]["dev"]),
+        (speech, "quire (pyproject.toml:speech)", project["dependency-groups"]["speech"]),
     ):
         pinned, name = pins(path), path.name
         requirements = {canonicalize_name(r.name): r for r in map(Requirement, wanted)}
@@ -52,12 +53,14 @@ def complaints() -> list[str]:
             f"requirements/{name} has {package}, which pyproject.toml does not ask for"
             for package in sorted(direct(path, source) - requirements.keys())
         ]
-    shared, ours = pins(fleet), pins(dev)
-    found += [
-        f"{package} is pinned differently in requirements/fleet.txt and requirements/dev.txt"
-        for package in sorted(shared.keys() & ours.keys())
-        if not ours[package] <= shared[package]
-    ]
+    shared = pins(fleet)
+    for path in (dev, speech):
+        ours = pins(path)
+        found += [
+            f"{package} is pinned differently in requirements/fleet.txt and requirements/{path.name}"
+            for package in sorted(shared.keys() & ours.keys())
+            if not ours[package] <= shared[package]
+        ]
     return found
 
 

@@ -1,12 +1,13 @@
 #!/bin/sh
-# Makes .venv from requirements/*.txt, or leaves it as it is where it fits already: setup.sh fleet|dev
+# Makes .venv from requirements/*.txt, or leaves it as it is where it fits already: setup.sh fleet|dev|speech
 #
-# .venv/.fleet and .venv/.dev say what was installed: a checksum of the requirements, the folder (a .venv cannot be
+# .venv/.fleet, .venv/.dev and .venv/.speech say what was installed: a checksum of the requirements, the folder (a .venv cannot be
 # moved) and the Python. Where .fleet does not fit, .venv is made anew, so that it never holds more than the files say.
 # .venv/.unfinished is there while something is being installed: a run that was interrupted is repaired by the next.
 set -eu
 cd -P "$(dirname "$0")/.."
 wanted=${1:-fleet}
+spoke=''
 python=${PYTHON:-}
 
 stop() {
@@ -87,9 +88,13 @@ if command -v flock >/dev/null; then # two at once take turns
     flock 9 || true
 fi
 if ! fits fleet || { [ -n "$python" ] && [ "$(version "$python")" != "$(version .venv/bin/python)" ]; }; then
+    if [ -e .venv/.speech ]; then spoke=1; fi # who asked for a voice keeps it
     make_venv
     install fleet
 fi
 if [ "$wanted" = dev ] && ! fits dev; then
     install dev
+fi
+if { [ "$wanted" = speech ] || [ -n "$spoke" ]; } && ! fits speech; then
+    install speech
 fi

@@ -49,6 +49,11 @@ def document_result(job: str, run: str) -> str:
     return f"jobs/{job}/{run}/summary-{uuid.uuid4().hex[:12]}.json"
 
 
+def summary_part(job: str, run: str, digest: str) -> str:
+    """A part of the summary tree, named by what was asked for."""
+    return f"jobs/{job}/{run}/parts/{digest}.json"
+
+
 def speech_piece(job: str, run: str, digest: str) -> str:
     """PCM of a spoken piece, named by what was asked for: a piece that exists is not bought again."""
     return f"jobs/{job}/{run}/speech/{digest}.pcm"

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import msgspec
 
-from services.aggregator import citations, prompts
-from services.aggregator.prompts import Message, Run
+from services.aggregator import citations, levels, prompts
+from services.aggregator.levels import Ask, Asker
+from services.aggregator.prompts import Run
 from shared import blobs
-from shared.ai.answers import Answer
 from shared.errors import Gone, Refused
 from shared.events import BatchSummarized, PageAnalyzed
 from shared.outcomes import BatchDone, DocumentDone, Noted, Outcome
@@ -33,22 +33,20 @@ AT_ONCE = 8  # blobs fetched together
 PAGES_AT_ONCE = 500  # records read together: the answer stays well under a megabyte
 
 
-class Ask(Protocol):
-    """Asks the summary model, for a run of a job."""
-
-    async def __call__(self, answer: type[T], messages: Sequence[Message], *, job: str, run: str) -> Answer[T]: ...
-
-
 async def summarize_batch(
     fact: PageAnalyzed, *, job: GetJob, pages: Pages, fetch: Fetch, ask: Ask, keep: Keep
 ) -> Outcome:
-    """The batch's summary, after its last page. A batch of gaps only has none, and of empty pages an empty one."""
+    """The batch's summary, after its last page. A batch of gaps only has none, and of empty pages an empty one.
+
+    Blank pages were read without an analysis: they are no gaps, and there is nothing on them to cite.
+    """
     if not fact.last:
         return Noted()
     known = await _current(fact, job)
     records = await pages(known, known.batch_ordinals(fact.batch))
     read = [record for record in records if record.blob]
-    if not read:
+    gaps = [record.page for record in records if _is_gap(record)]
+    if len(gaps) == len(records):
         return BatchDone(failed=f"none of its pages could be read: {_reason(records)}")
     analyses = await _fetch_all([record.blob for record in read], PageAnalysis, fetch)
     shown = [(record.page, page) for record, page in zip(read, analyses, strict=True)]
@@ -56,15 +54,15 @@ async def summarize_batch(
     if not own and not any(page.text.strip() or page.figures for page in analyses):
         empty = BatchSummary(title="", statements=[])  # asked about nothing, a model makes something up
         return BatchDone(blob=await _kept(empty, blobs.batch_result(fact.job, fact.run, fact.batch), keep))
-    gaps = [record.page for record in records if not record.blob]
-    answer = await ask(BatchSummary, prompts.batch(shown, gaps=gaps), job=fact.job, run=fact.run)
+    asker = Asker(ask, fetch=fetch, keep=keep, job=fact.job, run=fact.run)
+    made = await levels.batch(shown, gaps=gaps, asker=asker)
     statements = citations.batch(
-        answer.value.statements, pages=[record.page for record in records], read=[number for number, _ in shown]
+        made.statements, pages=[record.page for record in records], read=[number for number, _ in shown]
     )
-    summary = BatchSummary(title=answer.value.title.strip(), statements=statements or own)
+    summary = BatchSummary(title=made.title.strip(), statements=statements or own)
     blob = await _kept(summary, blobs.batch_result(fact.job, fact.run, fact.batch), keep)
     log.info("batch %d summarised", fact.batch, extra={"action": "batch_summarized", "statements": len(statements)})
-    return BatchDone(blob=blob, usage=answer.usage)
+    return BatchDone(blob=blob, usage=asker.usage)
 
 
 async def summarize_document(
@@ -75,14 +73,20 @@ async def summarize_document(
         return Noted()
     known = await _current(fact, job)
     survey = await _survey(known, pages)
+    if survey.opening is None and not survey.gaps:
+        told = "The page is blank." if known.pages == 1 else f"All {known.pages} pages are blank."
+        empty = DocumentSummary(title="", title_pages=[], abstract=told, abstract_pages=[], sections=[], key_points=[])
+        return DocumentDone(blob=await _kept(empty, blobs.document_result(fact.job, fact.run), keep))
+    if survey.opening is None and known.blank:
+        return DocumentDone(failed="The pages that could be read are blank.")
     if survey.opening is None:
         return DocumentDone(failed=f"No page could be read: {survey.reason}")
     records = await batches(known)
-    made = [record for record in records if record.blob]
-    summaries = await _fetch_all([record.blob for record in made], BatchSummary, fetch)
+    summarised = [record for record in records if record.blob]
+    summaries = await _fetch_all([record.blob for record in summarised], BatchSummary, fetch)
     runs = [
         Run(*survey.bounds[record.batch], summary)
-        for record, summary in zip(made, summaries, strict=True)
+        for record, summary in zip(summarised, summaries, strict=True)
         if summary.statements
     ]
     if not runs:
@@ -90,20 +94,21 @@ async def summarize_document(
         return DocumentDone(failed=f"The pages could be read, but not summarised: {reason}")
     (opening,) = await _fetch_all([survey.opening.blob], PageAnalysis, fetch)
     without = {record.batch for record in records if not record.blob}
+    asker = Asker(ask, fetch=fetch, keep=keep, job=fact.job, run=fact.run)
     messages = prompts.document(
         (survey.opening.page, opening),
-        runs,
+        await levels.shortened(runs, read=list(survey.read), asker=asker),
         gaps=survey.gaps,
         unsummarised=[page for page, batch in survey.read.items() if batch in without],
     )
-    answer = await ask(DocumentSummary, messages, job=fact.job, run=fact.run)
+    made = await asker.whole(DocumentSummary, messages)
     said = {page for run in runs for statement in run.summary.statements for page in statement.pages}
-    summary = citations.document(answer.value, read=list(survey.read), said=sorted(said))
+    summary = citations.document(made, read=list(survey.read), said=sorted(said))
     if not summary.title:
         summary = msgspec.structs.replace(summary, title=next(iter(opening.headings), runs[0].summary.title))
     blob = await _kept(summary, blobs.document_result(fact.job, fact.run), keep)
     log.info("document summarised", extra={"action": "document_summarized", "sections": len(summary.sections)})
-    return DocumentDone(blob=blob, usage=answer.usage)
+    return DocumentDone(blob=blob, usage=asker.usage)
 
 
 class _Survey(msgspec.Struct):
@@ -129,7 +134,7 @@ async def _survey(known: Job, pages: Pages) -> _Survey:
             if record.blob:
                 survey.read[record.page] = batch
                 survey.opening = survey.opening or record
-            else:
+            elif _is_gap(record):
                 survey.gaps.append(record.page)
                 survey.reason = survey.reason or record.reason
     return survey
@@ -165,6 +170,10 @@ async def _fetch_all(keys: Sequence[str], kind: type[T], fetch: Fetch) -> list[T
 async def _kept(result: msgspec.Struct, blob: str, keep: Keep) -> str:
     await keep(blob, msgspec.json.encode(result))
     return blob
+
+
+def _is_gap(record: PageRecord) -> bool:
+    return not record.blob and not record.blank
 
 
 def _reason(records: Sequence[PageRecord]) -> str:

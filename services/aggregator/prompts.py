@@ -1,7 +1,7 @@
 """What the model is told and shown for a summary. Pure.
 
-A prompt is bounded: a page's summary and key points come first, its text as far as the budget goes. One level above
-the batches is enough for documents of about a thousand pages; of longer ones, statements are left out evenly.
+A prompt is bounded. What is longer is asked for in parts (`levels.py`), so that nothing is left out; only a page, or a
+batch's statements, that alone are longer than a prompt are cut, with a mark.
 """
 
 from __future__ import annotations
@@ -57,12 +57,37 @@ Page numbers go into the fields for them, never into the text.
 {_COMMON}"""
 
 
+PART_SYSTEM = f"""\
+You summarise a part of a long document; somebody else will put the parts together. Each <page> section is a run of
+pages: what they are about, and statements that end in the numbers of the pages that make them, such as [p. 3] or
+[pp. 3, 7]. A page is cited by these numbers.
+
+- title: what this part is about, as a heading of at most twelve words. title_pages: where that is seen.
+- abstract: what this part says, in two to four sentences.
+- sections: the part's course in its own order, five to twelve of them; each a heading and one paragraph.
+- key_points: the five to fifteen statements that matter most, in page order.
+
+Page numbers go into the fields for them, never into the text.
+
+{_COMMON}"""
+
+
 class Run(msgspec.Struct, frozen=True):
     """A batch as the document's prompt shows it."""
 
     first: int
     last: int
     summary: BatchSummary
+
+
+def page_length(page: PageAnalysis) -> int:
+    """Characters that a page takes in a batch's prompt."""
+    return len(_head(page)) + len(page.text)
+
+
+def run_length(run: Run) -> int:
+    """Characters that a run takes in a document's prompt."""
+    return sum(len(line) + 1 for line in _statements(run.summary))
 
 
 def batch(pages: Sequence[tuple[int, PageAnalysis]], *, gaps: Sequence[int]) -> list[Message]:
@@ -98,28 +123,25 @@ def document(
     """`opening`: the first page that was read; `unsummarised`: pages that were read, but whose batch has no summary."""
     number, page = opening
     start = "\n".join([*(f"# {heading}" for heading in page.headings if heading not in page.text), page.text])
-    texts = [_statements(run.summary) for run in runs]
-    granted = budget.shares([sum(map(len, lines)) + len(lines) for lines in texts], DOCUMENT_CHARS)
-    sections = [
-        markup.page(run.first, _fitting(lines, most), to=run.last)
-        for run, lines, most in zip(runs, texts, granted, strict=True)
-    ]
     opener = markup.page(number, budget.cut(start, _TITLE_PAGE_CHARS))
-    return _chat(DOCUMENT_SYSTEM, ["Summarise this document.", *_missing(gaps, unsummarised), opener, *sections])
+    told = _missing(gaps, unsummarised)
+    return _chat(DOCUMENT_SYSTEM, ["Summarise this document.", *told, opener, *_sections(runs)])
+
+
+def part(runs: Sequence[Run]) -> list[Message]:
+    """Consecutive runs of a document that is too long for one prompt."""
+    asked = f"Summarise pages {runs[0].first} to {runs[-1].last}, a part of a longer document."
+    return _chat(PART_SYSTEM, [asked, *_sections(runs)])
+
+
+def _sections(runs: Sequence[Run]) -> list[str]:
+    texts = _trimmed(["\n".join(_statements(run.summary)) for run in runs], DOCUMENT_CHARS)
+    return [markup.page(run.first, text, to=run.last) for run, text in zip(runs, texts, strict=True)]
 
 
 def _statements(summary: BatchSummary) -> list[str]:
     lines = [f"{each.text} {citing.cite(each.pages)}" for each in summary.statements]
     return [f"# {summary.title}", *lines] if summary.title else lines
-
-
-def _fitting(lines: Sequence[str], most: int) -> str:
-    """Whole statements, evenly chosen where not all fit: the end of a batch matters as much as its start."""
-    step, kept = 1, list(lines)
-    while sum(map(len, kept)) + len(kept) > most and len(kept) > 1:
-        step += 1
-        kept = list(lines[::step])
-    return budget.cut("\n".join(kept), most)
 
 
 def _listed(pages: Sequence[int]) -> str:

@@ -9,12 +9,11 @@ import msgspec
 
 from shared.fleet import LimitStats, ServiceStats, StreamStats
 from shared.outcomes import Usage
-from shared.records import PageStatus, Status
+from shared.records import AudioStatus, PageStatus, Status
 from shared.results import Cited, Figure, PageKind, Table
 
 Strategy = Literal["batch_parallel", "single_batch"]
 Stage = Literal["splitting", "waiting", "reading", "summarizing", "ended"]
-Audio = Literal["none"]
 ModelState = Literal["up", "paused", "down", "stopped", "unknown"]
 
 
@@ -71,7 +70,8 @@ class BatchStatus(msgspec.Struct, frozen=True, kw_only=True):
     pages: PageCounts
     gaps: list[Gap]
     usage: Usage
-    audio: Audio
+    audio: AudioStatus
+    audio_reason: str | None
     reason: str | None
     created_at: datetime | None
     started_at: datetime | None

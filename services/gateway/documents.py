@@ -42,7 +42,8 @@ async def as_json(job: Job, jobs: Jobs, get: Get) -> AsyncGenerator[bytes, None]
         "summary": await _read(job.summary, DocumentSummary, get),
         "gaps": status.gap_list(await jobs.gaps(job)),
         "usage": usage(job),
-        "audio": "none",
+        "audio": job.audio,
+        "audio_reason": job.audio_reason or None,
     }
     yield b"]," + msgspec.json.encode(tail)[1:]
 

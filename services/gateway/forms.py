@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import partial
 
 from aiohttp import BodyPartReader, MultipartReader, web
 
-from services.gateway import body, ingest
+from services.gateway import body, ingest, options
 from services.gateway.body import Body
 from services.gateway.ingest import Taken
 from services.gateway.problems import Problem
 from services.gateway.uploads import Upload
 
-OPTIONS = ("job_id", "user_id")
 OPTION_BYTES = 10_000
 """The longest option in a form."""
 
 
-def options(query: Mapping[str, str]) -> dict[str, str]:
-    """The options of a query. Raises Problem for one that is not known: it might be a limit that would not be kept."""
-    _check_names(query)
+def in_query(query: Mapping[str, str]) -> dict[str, str]:
+    """The options of a query. Raises Problem for one that is not known."""
+    for name in query:
+        options.check_name(name)
     return dict(query)
 
 
@@ -40,7 +40,7 @@ async def receive(
                     raise Problem("bad-form", "The form holds two fields named file: send one document a request.")
                 taken = await ingest.pdf(Body(partial(_read, part), limit_bytes=limit_bytes, stall_s=stall_s), upload)
             else:
-                _check_names([name])
+                options.check_name(name)
                 if name in fields:
                     raise Problem("bad-form", f"The form holds two fields named {name}: send it once.")
                 fields[name] = await _text(part, name, stall_s)
@@ -76,9 +76,3 @@ async def _text(part: BodyPartReader, name: str, stall_s: float) -> str:
             return value.decode()  # a UnicodeDecodeError is a ValueError: told as such
         value += chunk
     raise Problem("invalid-field", f"{name} has more than {OPTION_BYTES:,} bytes.", limit_bytes=OPTION_BYTES)
-
-
-def _check_names(names: Iterable[str]) -> None:
-    for name in names:
-        if name not in OPTIONS:
-            raise Problem("unknown-option", f"{name[:80]!r} is not known here: the options are {', '.join(OPTIONS)}.")

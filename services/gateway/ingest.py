@@ -61,17 +61,22 @@ async def pdf(body: Body, upload: Upload) -> Taken:
     digest = hashlib.sha256(b"pdf")
     piece = await body.piece()
     if b"%PDF-" not in piece[:_PDF_HEAD_BYTES]:
-        head = piece[:8].hex(" ") or "nothing"
-        raise Problem(
-            "not-a-pdf",
-            f"There is no %PDF- in the first {_PDF_HEAD_BYTES:,} bytes, which begin with {head}: send a PDF file.",
-        )
+        raise Problem("not-a-pdf", _instead_of_pdf(piece))
     async with upload.writer(PDF_NAME) as out:
         while piece:
             digest.update(piece)
             await out.write(piece)
             piece = await body.piece()
     return Taken(kind="pdf", fingerprint=digest.hexdigest(), pages=0)
+
+
+def _instead_of_pdf(head: bytes) -> str:
+    if not head:
+        return "The file is empty: send a PDF file."
+    if kind := parsing.image_type(head):
+        return f"The file is an image ({kind}), not a PDF: send page images to POST /process-large-document."
+    begin = head[:8].hex(" ")
+    return f"There is no %PDF- in the first {_PDF_HEAD_BYTES:,} bytes, which begin with {begin}: send a PDF file."
 
 
 async def _decoded(entry: str, number: int, max_bytes: int, digest: hashlib._Hash) -> bytes:

@@ -8,7 +8,7 @@ from contextlib import aclosing
 import msgspec
 from aiohttp import web
 
-from services.gateway import api, cancelling, checkup, documents, names, pace, status, submissions
+from services.gateway import api, audio, cancelling, checkup, documents, names, pace, status, submissions
 from services.gateway.configuration import GatewaySettings
 from services.gateway.draining import InHand
 from services.gateway.middleware import problems
@@ -91,6 +91,12 @@ def routes(app: App[GatewaySettings], mode: Mode) -> list[web.RouteDef]:
                 await response.write(piece)
         return response
 
+    async def get_audio(request: web.Request) -> web.StreamResponse:
+        return await audio.send(request, await job_of(request.match_info["job_id"]), app.blobs)
+
+    async def get_timeline(request: web.Request) -> web.Response:
+        return await audio.timeline(await job_of(request.match_info["job_id"]), app.blobs)
+
     return [
         web.post("/process-large-document", post_images),
         web.get("/batch-status/{job_id}", get_status),
@@ -99,6 +105,8 @@ def routes(app: App[GatewaySettings], mode: Mode) -> list[web.RouteDef]:
         web.get("/health", get_health),
         web.post("/documents", post_document),
         web.get("/documents/{job_id}", get_document),
+        web.get("/documents/{job_id}/audio", get_audio),
+        web.get("/documents/{job_id}/audio.json", get_timeline),
     ]
 
 

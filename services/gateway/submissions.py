@@ -12,9 +12,10 @@ import msgspec
 from aiohttp import web
 from redis.exceptions import RedisError, ResponseError
 
-from services.gateway import api, body, forms, ingest, names, pace, uploads
+from services.gateway import api, body, forms, ingest, names, options, pace, uploads
 from services.gateway.configuration import GatewaySettings
 from services.gateway.ingest import Taken
+from services.gateway.options import Options
 from services.gateway.problems import Problem
 from services.gateway.uploads import Upload
 from shared import fleet
@@ -40,25 +41,26 @@ async def submit_images(request: web.Request, app: App[GatewaySettings], mode: M
         taken = await ingest.images(
             stream, upload, max_image_bytes=settings.max_image_bytes, max_pages=settings.max_pages
         )
-        return await _submit(request, app, mode, upload, taken, job_id=taken.job_id, user_id=taken.user_id)
+        asked = Options(job_id=taken.job_id, user_id=taken.user_id)
+        return await _submit(request, app, mode, upload, taken, asked)
 
 
 async def submit_document(request: web.Request, app: App[GatewaySettings], mode: Mode) -> web.Response:
     """A PDF, as the body or as the multipart field `file`; options in the query or as fields beside it."""
     _check_type(request, "application/pdf", "application/octet-stream", "multipart/form-data")
     settings = app.settings
-    options = forms.options(request.query)
+    fields = forms.in_query(request.query)
+    options.read(fields)  # refused before the document is sent, where a client waits for that
     async with uploads.begin(app.blobs) as upload:
         if request.content_type == "multipart/form-data":
-            taken, fields = await forms.receive(
+            taken, more = await forms.receive(
                 request, upload, limit_bytes=settings.max_body_bytes, stall_s=settings.body_timeout_s
             )
-            options = {**options, **fields}
+            fields = {**fields, **more}
         else:
             stream = body.of(request, limit_bytes=settings.max_body_bytes, stall_s=settings.body_timeout_s)
             taken = await ingest.pdf(stream, upload)
-        job_id, user_id = options.get("job_id"), options.get("user_id")
-        return await _submit(request, app, mode, upload, taken, job_id=job_id, user_id=user_id)
+        return await _submit(request, app, mode, upload, taken, options.read(fields))
 
 
 def _check_type(request: web.Request, *known: str) -> None:
@@ -76,21 +78,21 @@ async def _submit(
     mode: Mode,
     upload: Upload,
     taken: Taken,
-    *,
-    job_id: str | None,
-    user_id: str | None,
+    asked: Options,
 ) -> web.Response:
     """Make the uploaded document a job; only then, answer."""
-    job_id = names.job_id(job_id, request.headers.get("Idempotency-Key"))
+    job_id = names.job_id(asked.job_id, request.headers.get("Idempotency-Key"))
     submission = Submission(
         ref=names.ref(job_id),
         run=uuid.uuid4().hex,
         kind=taken.kind,
         source=upload.id,
-        fingerprint=taken.fingerprint,
-        user=names.user(user_id),
-        batch_size=app.settings.batch_size,
-        whole_up_to=app.settings.large_document_pages,
+        fingerprint=asked.fingerprint(taken.fingerprint),
+        user=names.user(asked.user_id),
+        batch_size=asked.batch_size or app.settings.batch_size,
+        whole_up_to=asked.batch_size or app.settings.large_document_pages,
+        selection=str(asked.selection),
+        narrate=asked.narrate,
         pages=taken.pages,
     )
     able = await _fleet(app)
@@ -122,19 +124,25 @@ async def _submit(
             f"Job {job_id} exists with other content: send this document with another job_id or Idempotency-Key.",
             job_id=job_id,
         )
-    answer = accepted(app.settings, job_id, taken.pages, able)
+    answer = accepted(app.settings, job_id, asked.selection.count(taken.pages), able, batch_size=asked.batch_size)
     headers = {"Idempotent-Replayed": "true"} if replayed else {}
     return web.Response(status=202, body=msgspec.json.encode(answer), content_type="application/json", headers=headers)
 
 
-def accepted(settings: GatewaySettings, job_id: str, pages: int, able: Fleet) -> api.Accepted:
-    """The 202 answer. `pages` 0: a PDF's, which nobody has counted yet, so nothing is said that rests on them."""
-    large = pages > settings.large_document_pages
-    batches = -(-pages // settings.batch_size) if large else 1
+def accepted(
+    settings: GatewaySettings, job_id: str, pages: int, able: Fleet, *, batch_size: int | None = None
+) -> api.Accepted:
+    """The 202 answer. `pages` 0: a PDF's, which nobody has counted yet, so nothing is said that rests on them.
+
+    `batch_size`: as asked for; then also a short document is cut.
+    """
+    size = batch_size or settings.batch_size
+    large = pages > (batch_size or settings.large_document_pages)
+    batches = -(-pages // size) if large else 1
     return api.Accepted(
         job_id=job_id,
         processing_strategy=None if not pages else "batch_parallel" if large else "single_batch",
-        batch_size=settings.batch_size,
+        batch_size=size,
         estimated_batches=batches if pages else None,
         estimated_completion_minutes=pace.minutes(pages, pages_per_s=able.pages_per_s, slots=able.slots)
         if pages

@@ -30,11 +30,13 @@ async def every(seconds: float, round_: Callable[[], Awaitable[object]], stop: a
 
 
 async def main(app: App[Settings]) -> None:
+    reconciler = rounds.Reconciler(app.redis)
     async with asyncio.TaskGroup() as group:
         group.create_task(every(1, lambda: rounds.kick(app.ledger), app.stop), name="kick")
         group.create_task(every(5, lambda: rounds.measure(app.redis), app.stop), name="measure")
         group.create_task(every(5, lambda: rounds.count_renderers(app.redis, app.ledger), app.stop), name="renderers")
         group.create_task(every(30, lambda: rounds.clear_away(app.redis, app.ledger), app.stop), name="clear_away")
+        group.create_task(every(60, reconciler.round, app.stop), name="reconcile")
 
 
 if __name__ == "__main__":

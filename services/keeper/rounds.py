@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+import logging
 import time
+from typing import Any
 
+from prometheus_client import Counter
 from redis.asyncio import Redis
+from redis.exceptions import ResponseError
 
 from shared import fleet, keys, metrics
 from shared.events import FACTS
 from shared.ledger import Ledger
+from shared.repairs import KINDS, Repairs
+
+log = logging.getLogger(__name__)
 
 RENDERERS = "splitter"
 FORGOTTEN_MS = 60_000
 """A worker that gave no sign of life for this long is cleared away, if it holds nothing."""
+
+OLD_ENOUGH_MS = 60_000
+"""Jobs younger than this are not reconciled: they are hardly under way."""
+JOBS_A_ROUND = 200
+RECONCILED = Counter(
+    "quire_reconciled_total", "Pages, batches, summaries and plans that nothing held and that were put back", ["what"]
+)
+for _what in KINDS:
+    RECONCILED.labels(_what)
 
 
 async def kick(ledger: Ledger) -> None:
@@ -50,3 +66,35 @@ async def clear_away(redis: Redis, ledger: Ledger) -> int:
             cleared += await ledger.reap(fact, consumer["name"])
     await redis.zremrangebyscore(keys.LIVE, "-inf", gone_before)
     return cleared
+
+
+class Reconciler:
+    """Looks after open jobs, some each round, the oldest first, and begins again when all were seen."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._repairs = Repairs(redis)
+        self._seen = 0
+
+    async def round(self) -> int:
+        """Put back what open jobs have lost. Answers how much.
+
+        A job that a script can't cope with costs itself, not those after it.
+        """
+        seconds, _ = await self._redis.time()
+        refs: Any = await self._redis.zrangebyscore(
+            keys.ACTIVE, "-inf", seconds * 1000 - OLD_ENOUGH_MS, start=self._seen, num=JOBS_A_ROUND
+        )
+        self._seen = self._seen + JOBS_A_ROUND if len(refs) == JOBS_A_ROUND else 0
+        total = 0
+        for ref in refs:
+            try:
+                back = await self._repairs.reconcile(ref)
+            except ResponseError as error:
+                log.warning("not reconciled: %s", error, extra={"action": "reconcile_failed", "job": ref})
+                continue
+            for what, number in back.items():
+                RECONCILED.labels(what).inc(number)
+                log.warning("put back: %d × %s", number, what, extra={"action": "reconciled", "job": ref})
+                total += number
+        return total

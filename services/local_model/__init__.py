@@ -1,1 +1,1 @@
-"""The embedded default model: an OpenAI-compatible server that reads text layers and summarises by extraction."""
+"""The embedded default model: an OpenAI-compatible server that reads pages, summarises by extraction, and speaks."""

@@ -1,34 +1,39 @@
-"""What is answered: the struct that the request's schema names, or a text. Pure; sees text only, never an image."""
+"""What is answered: the struct that the request's schema names, or a text. Pure; an image comes recognised already."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Literal
 
 import msgspec
 
 from services.local_model import documents, passages, picking, reading, spans, summarizing
+from services.local_model.recognising import Seen
 from services.local_model.wire import ChatRequest, Refusal
 from shared import markup
-from shared.results import NAMES, BatchSummary, DocumentSummary, PageAnalysis
+from shared.results import NAMES, BatchSummary, DocumentSummary
 
 MODEL = "quire-local-1"
 FINGERPRINT = "quire-local-1-extractive"
 DESCRIPTION = (
-    "Reads the text layers of pages and summarises by choosing sentences that stand in the text. "
-    "Not a language model: it writes nothing of its own, answers no questions and sees no images."
+    "Reads the text layers of pages, recognises print on page images, and summarises by choosing sentences that stand "
+    "in the text. Not a language model: it writes nothing of its own, answers no questions and sees no pictures."
 )
 ABOUT = (
-    f"I am {MODEL}, the model that comes with Quire. I am not a language model: I read the text layers of pages and "
-    "choose sentences that stand in a text, so I answer no questions and see no images. Send me a few paragraphs, and "
-    "I answer with the sentences that say most."
+    f"I am {MODEL}, the model that comes with Quire. I am not a language model: I read the print on pages and choose "
+    "sentences that stand in a text, so I answer no questions and see no pictures. Send me a few paragraphs, and I "
+    "answer with the sentences that say most."
 )
 
 Form = Literal["page_analysis", "batch_summary", "document_summary", "json_object", "text"]
 Sections = list[tuple[int, int, str]]
 
+_SCHEMAS: tuple[Form, ...] = ("page_analysis", "batch_summary", "document_summary")
+
 _FEWEST = 3  # usable sentences that a text needs to be summarised rather than chatted with
 _SENTENCES = 5
+_PAGE_NUMBER = re.compile(r"\bpage (\d{1,7})\b", re.IGNORECASE)
 
 
 def form_of(request: ChatRequest) -> Form:
@@ -41,7 +46,7 @@ def form_of(request: ChatRequest) -> Form:
             return "json_object"
         case "json_schema":
             name = asked.json_schema.name if asked and asked.json_schema else ""
-            for form in _STRUCTURED:
+            for form in _SCHEMAS:
                 if form == name:
                     return form
             raise Refusal(
@@ -60,8 +65,39 @@ def form_of(request: ChatRequest) -> Form:
             )
 
 
-def answer(request: ChatRequest, form: Form) -> str:
-    """The content of the answer: JSON for a schema or a json_object, else text."""
+def image_to_see(request: ChatRequest, form: Form) -> str | None:
+    """The URL of the page image that has to be looked at: its page comes without a text layer that says anything.
+
+    Raises Refusal where there are several: the answer has room for one page.
+    """
+    images = request.images
+    number, text = _asked_page(request)
+    if form != "page_analysis" or not images or reading.holds_text(text, page=number):
+        return None
+    if len(images) > 1:
+        raise Refusal(
+            400, f"There are {len(images)} images; this model reads one page a request.", code="too_many_images"
+        )
+    return images[0]
+
+
+def _asked_page(request: ChatRequest) -> tuple[int, str]:
+    """The page's number, and its text layer or ""."""
+    for number, _, text in markup.pages(request.prompt):
+        return number, text
+    named = _PAGE_NUMBER.search(request.prompt)
+    return (int(named[1]) if named else 0), ""
+
+
+def answer(request: ChatRequest, form: Form, seen: Seen | None = None) -> str:
+    """The content of the answer: JSON for a schema or a json_object, else text.
+
+    `seen`: what was recognised on the image of `image_to_see`, where that was possible.
+    """
+    if form == "page_analysis":
+        number, text = _asked_page(request)
+        page = reading.see(seen, page=number) if seen else reading.read(text, page=number)
+        return msgspec.json.encode(page).decode()
     prompt = request.prompt
     sections = list(markup.pages(prompt))
     if form == "text":
@@ -69,11 +105,6 @@ def answer(request: ChatRequest, form: Form) -> str:
     if form == "json_object":
         return msgspec.json.encode({"text": _text(prompt, sections)}).decode()
     return msgspec.json.encode(_STRUCTURED[form](sections)).decode()
-
-
-def _page(sections: Sections) -> PageAnalysis:
-    number, _, text = sections[0] if sections else (0, 0, "")
-    return reading.read(text, page=number)
 
 
 def _batch(sections: Sections) -> BatchSummary:
@@ -84,8 +115,7 @@ def _document(sections: Sections) -> DocumentSummary:
     return documents.document(sections)
 
 
-_STRUCTURED: dict[Form, Callable[[Sections], PageAnalysis | BatchSummary | DocumentSummary]] = {
-    "page_analysis": _page,
+_STRUCTURED: dict[Form, Callable[[Sections], BatchSummary | DocumentSummary]] = {
     "batch_summary": _batch,
     "document_summary": _document,
 }

@@ -1,6 +1,7 @@
-"""A page's text layer, read: Markdown, headings, a summary of its own sentences, tables, language, kind, confidence.
+"""A page's text, read: Markdown, headings, a summary of its own sentences, tables, language, kind, confidence.
 
-Everything in the answer stands in the text layer. Without one the answer says so and holds nothing.
+The text is the page's text layer, or what was recognised on its image. Everything in the answer stands in it; without
+any the answer says so and holds nothing.
 """
 
 from __future__ import annotations
@@ -10,29 +11,44 @@ from services.local_model.blocks import Block, Kind
 from services.local_model.headings import Heading
 from services.local_model.kinds import COVER_WORDS, kind_of
 from services.local_model.passages import Passage, of_page, scores
-from services.local_model.sources import NO_TEXT
+from services.local_model.recognising import Seen
+from services.local_model.sources import NO_TEXT, NO_WORDS
 from shared.results import Figure, PageAnalysis, PageKind, Table
 
-ONLY_FURNITURE = "The text layer holds a page number or a running head only; the built-in model does not see images."
-NOT_SEEN = "Not described: the built-in model reads the text layer and does not see images."
+ONLY_FURNITURE = "The page holds a page number or a running head only; the built-in model does not see pictures."
+NOT_SEEN = "Not described: the built-in model reads text and does not see pictures."
 
-_CONFIDENT = 0.9  # of a clean text layer: reading order and structure are guessed, so never more
-_DOUBTFUL = 0.3  # the image may show what the text layer lacks
+_CONFIDENT = 0.9  # of clean text: reading order and structure are guessed, so never more
+_DOUBTFUL = 0.3  # the image may show what the text lacks
 _ODD_COSTS = 5.0  # a fifth of odd characters, and nothing can be trusted
 _MOST_POINTS = 5
 _NAMED = 4  # lines of a cover that its description repeats
 _LONGEST_TITLE = 120  # characters
 
 
-def read(text: str, *, page: int) -> PageAnalysis:
-    """Read a page from its text layer. `page`: its number in the document."""
+def holds_text(text: str, *, page: int) -> bool:
+    """Whether there is more than page numbers and running heads in a text layer. A scanner's may hold no more."""
+    return any(any(map(str.isalnum, line)) for line in furniture.strip(lines.tidy(text), page).lines)
+
+
+def see(seen: Seen, *, page: int) -> PageAnalysis:
+    """Read a page from what was recognised on its image."""
+    if seen.blank:
+        return _without_text("", confidence=_CONFIDENT, kind="blank")
+    if not any(map(str.isalnum, seen.text)):
+        return _without_text(NO_WORDS, confidence=0.0)
+    return read(seen.text, page=page, sure=seen.confidence)
+
+
+def read(text: str, *, page: int, sure: float = 1.0) -> PageAnalysis:
+    """Read a page from its text. `page`: its number in the document; `sure`: 0 to 1, how sure the characters are."""
     if not any(map(str.isalnum, text)):
         return _without_text(NO_TEXT, confidence=0.0)
     stripped = furniture.strip(lines.tidy(text), page)
     running = sorted(map(headings.of_running_head, stripped.heads), key=lambda head: head.level)
     found = blocks.build(headings.with_titles(stripped.lines))
     if not found:
-        return _without_text(ONLY_FURNITURE, confidence=_DOUBTFUL)
+        return _without_text(ONLY_FURNITURE, confidence=min(_DOUBTFUL, sure))
     if page == 1:
         found = _with_title(found)
     _settle_levels(found, running)
@@ -50,11 +66,11 @@ def read(text: str, *, page: int) -> PageAnalysis:
         figures=_figures(found),
         language=languages.guess(markdown),
         kind=kind,
-        confidence=round(max(0.1, _CONFIDENT - _ODD_COSTS * lines.odd_share(text)), 2),
+        confidence=round(max(0.1, min(_CONFIDENT, sure) - _ODD_COSTS * lines.odd_share(text)), 2),
     )
 
 
-def _without_text(summary: str, *, confidence: float) -> PageAnalysis:
+def _without_text(summary: str, *, confidence: float, kind: PageKind = "other") -> PageAnalysis:
     return PageAnalysis(
         text="",
         headings=[],
@@ -63,7 +79,7 @@ def _without_text(summary: str, *, confidence: float) -> PageAnalysis:
         tables=[],
         figures=[],
         language="und",
-        kind="other",
+        kind=kind,
         confidence=confidence,
     )
 

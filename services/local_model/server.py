@@ -1,19 +1,22 @@
-"""The HTTP server: /v1/chat/completions, /v1/models, and the routes that every process of the fleet has."""
+"""The HTTP server: /v1/chat/completions, /v1/audio/speech, /v1/models, and the routes that every process has."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from concurrent.futures import Executor
 
 import msgspec
 from aiohttp import web
 from prometheus_client import Counter, Histogram
 
-from services.local_model import answering, wire
-from services.local_model.answering import DESCRIPTION, FINGERPRINT, MODEL
+from services.local_model import answering, images, speaking, wire
+from services.local_model.answering import DESCRIPTION, FINGERPRINT, MODEL, Form
+from services.local_model.eyes import Eyes
+from services.local_model.recognising import Seen
+from services.local_model.voice import ABOUT_VOICE, VOICE_MODEL, Voice
 from services.local_model.wire import ChatCompletion, ChatRequest, Refusal
 from shared import health
 
@@ -26,40 +29,54 @@ SECONDS = Histogram(
     "quire_local_model_answer_seconds",
     "Time to make an answer",
     ["form"],
-    buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2),
+    buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50),
 )
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def application(workers: Executor) -> web.Application:
-    """The application. `workers`: where long texts are summarised while the loop goes on; one thread is enough."""
+def application(workers: Executor, eyes: Eyes | None, voice: Voice | None) -> web.Application:
+    """The application. `workers`: where long texts are summarised while the loop goes on; one thread is enough.
+
+    `eyes` and `voice` are None where their packages aren't installed.
+    """
     started = int(time.time())
+    offered = {MODEL: DESCRIPTION} | ({VOICE_MODEL: ABOUT_VOICE} if voice else {})
 
     async def completions(request: web.Request) -> web.StreamResponse:
         asked = _decoded(await request.read())
         form = answering.form_of(asked)
         began = time.perf_counter()
-        if len(asked.prompt) <= _AT_ONCE:
-            content = answering.answer(asked, form)
+        seen = await _look(request, asked, form, eyes)
+        if len(asked.prompt) + (len(seen.text) if seen else 0) <= _AT_ONCE:
+            content = answering.answer(asked, form, seen)
         else:
-            content = await asyncio.get_running_loop().run_in_executor(workers, answering.answer, asked, form)
+            content = await asyncio.get_running_loop().run_in_executor(workers, answering.answer, asked, form, seen)
         SECONDS.labels(form).observe(time.perf_counter() - began)
         ANSWERS.labels(form).inc()
         completion = _completion(asked, content)
         return await _streamed(request, asked, completion) if asked.stream else _json(completion)
 
+    async def speech(request: web.Request) -> web.Response:
+        began = time.perf_counter()
+        sound = await speaking.speech(request, voice)
+        SECONDS.labels("speech").observe(time.perf_counter() - began)
+        ANSWERS.labels("speech").inc()
+        return sound
+
     async def models(_: web.Request) -> web.Response:
-        return _json(wire.Models(data=[_model(started)]))
+        return _json(wire.Models(data=[_model(name, started, about) for name, about in offered.items()]))
 
     async def model(request: web.Request) -> web.Response:
-        _known(request.match_info["id"])
-        return _json(_model(started))
+        name = request.match_info["id"]
+        _known(name, offered)
+        return _json(_model(name, started, offered[name]))
 
     app = web.Application(client_max_size=LONGEST_BODY, middlewares=[_errors])
     app.add_routes(
         [
             web.post("/v1/chat/completions", completions),
+            web.post("/v1/audio/speech", speech),
             web.get("/v1/models", models),
             web.get("/v1/models/{id}", model),
             *health.routes(_ailments),
@@ -74,14 +91,8 @@ async def _ailments() -> list[str]:
 
 def _decoded(body: bytes) -> ChatRequest:
     """Raises Refusal for what is not a request, for another model, and for what this one can't do."""
-    try:
-        asked = msgspec.json.decode(body, type=ChatRequest)
-    except msgspec.ValidationError as error:
-        sentence, _, path = str(error).partition(" - at `$")
-        raise Refusal(400, f"{sentence}.", param=path.strip("`.") or None) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Refusal(400, f"The body is not JSON: {error}.") from error
-    _known(asked.model)
+    asked = wire.decode(body, ChatRequest)
+    _known(asked.model, [MODEL])
     if not asked.messages:
         raise Refusal(400, "messages is empty; send at least one.", param="messages", code="empty_array")
     if asked.n not in (None, 1):
@@ -89,11 +100,19 @@ def _decoded(body: bytes) -> ChatRequest:
     return asked
 
 
-def _known(model: str) -> None:
-    if model != MODEL:
+async def _look(request: web.Request, asked: ChatRequest, form: Form, eyes: Eyes | None) -> Seen | None:
+    """What stands on the page image, where the text layer doesn't tell and print can be recognised here."""
+    url = answering.image_to_see(asked, form)
+    if url is None or eyes is None:
+        return None
+    return await eyes.read(images.data(url), gone=lambda: request.transport is None)
+
+
+def _known(model: str, offered: Collection[str]) -> None:
+    if model not in offered:
         raise Refusal(
             404,
-            f"The model {model!r} does not exist here; this server has one, {MODEL!r}.",
+            f"The model {model!r} does not exist here; there is {' and '.join(map(repr, offered))}.",
             param="model",
             code="model_not_found",
         )
@@ -142,8 +161,8 @@ async def _streamed(request: web.Request, asked: ChatRequest, completion: ChatCo
     return response
 
 
-def _model(started: int) -> wire.Model:
-    return wire.Model(id=MODEL, created=started, description=DESCRIPTION)
+def _model(name: str, started: int, about: str) -> wire.Model:
+    return wire.Model(id=name, created=started, description=about)
 
 
 def _json(body: msgspec.Struct, *, status: int = 200) -> web.Response:
@@ -156,7 +175,10 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
     except Refusal as refusal:
-        return _json(wire.ErrorBody(refusal.error), status=refusal.status)
+        answer = _json(wire.ErrorBody(refusal.error), status=refusal.status)
+        if refusal.retry_after_s is not None:
+            answer.headers["Retry-After"] = str(refusal.retry_after_s)
+        return answer
     except web.HTTPRequestEntityTooLarge:
         message = f"The request has more than {LONGEST_BODY // 2**20} MB. Send smaller images, or fewer pages at once."
         return _json(wire.ErrorBody(wire.Error(message, code="request_too_large")), status=413)
@@ -168,6 +190,7 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         return answer
     except web.HTTPNotFound:
         message = (
-            f"There is no {request.method} {request.path} here. There are POST /v1/chat/completions and GET /v1/models."
+            f"There is no {request.method} {request.path} here. There are POST /v1/chat/completions, "
+            "POST /v1/audio/speech and GET /v1/models."
         )
         return _json(wire.ErrorBody(wire.Error(message, code="unknown_url")), status=404)

@@ -14,7 +14,11 @@ NO_TEXT = (
     "This page has no text layer, and the built-in model cannot see images: nothing was read. "
     "A vision model can read them."
 )
-_UNREAD_BATCH = "Not read, because there is no text layer and the built-in model cannot see images: "
+NO_WORDS = (
+    "No printed words were recognised on this page's image, and the built-in model does not see pictures: nothing was "
+    "read. A vision model can describe it."
+)
+_UNREAD_BATCH = "Not read, because no text was found there and the built-in model does not see pictures: "
 
 _HEADINGS = re.compile(r"^Headings?: *(.+)$", re.MULTILINE)
 _SUMMARY = re.compile(r"^Summary: *(.+)$", re.MULTILINE)
@@ -46,7 +50,7 @@ def source(page: int, section: str) -> Source:
     ]
     if not marker and not (path or said):
         text = section
-    if NO_TEXT in said:
+    if NO_TEXT in said or NO_WORDS in said:
         return Source(page=page, path=path, text="", read=False)
     if not text or text.rstrip().endswith(_CUT):
         # What the reader thought worth saying makes up for what was cut off.
@@ -61,4 +65,4 @@ def unread(pages: Sequence[int]) -> Cited:
 
 def tells_unread(statement: str) -> bool:
     """Whether a statement is one of `unread`, or is a page's own summary of that kind."""
-    return statement.startswith(_UNREAD_BATCH) or statement.startswith(NO_TEXT.partition(":")[0])
+    return statement.startswith((_UNREAD_BATCH, *(sentence.partition(":")[0] for sentence in (NO_TEXT, NO_WORDS))))

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import msgspec
 
 TOKEN_CHARS = 4
 """Characters that are counted as a token: about what OpenAI's tokenisers make of English prose."""
 IMAGE_TOKENS = 765
-"""Counted for each image, whatever its size: what OpenAI counts for 1024 x 1024 pixels in high detail. Images are not
-looked at here."""
+"""Counted for each image, whatever its size: what OpenAI counts for 1024 x 1024 pixels in high detail."""
+
+
+class ImageUrl(msgspec.Struct):
+    url: str
 
 
 class Part(msgspec.Struct):
-    """A part of a message. An image's data is skipped, not decoded."""
+    """A part of a message. An image's data stays base64 until somebody wants to see it."""
 
     type: str
     text: str = ""
+    image_url: ImageUrl | None = None
 
 
 class Message(msgspec.Struct):
@@ -30,8 +36,10 @@ class Message(msgspec.Struct):
         return self.content or ""
 
     @property
-    def images(self) -> int:
-        return sum(part.type == "image_url" for part in self.content) if isinstance(self.content, list) else 0
+    def images(self) -> list[str]:
+        """The URLs of its images."""
+        parts = self.content if isinstance(self.content, list) else []
+        return [part.image_url.url for part in parts if part.image_url]
 
 
 class JsonSchema(msgspec.Struct):
@@ -69,10 +77,15 @@ class ChatRequest(msgspec.Struct):
         return "\n\n".join(message.text for message in self.messages if message.role == "user")
 
     @property
+    def images(self) -> list[str]:
+        """The URLs of the users' images."""
+        return [url for message in self.messages if message.role == "user" for url in message.images]
+
+    @property
     def tokens(self) -> int:
         """An estimate: TOKEN_CHARS characters are one, an image is IMAGE_TOKENS."""
         texts = sum(estimate(message.text) for message in self.messages)
-        return texts + IMAGE_TOKENS * sum(message.images for message in self.messages)
+        return texts + IMAGE_TOKENS * sum(len(message.images) for message in self.messages)
 
 
 class Usage(msgspec.Struct):
@@ -153,10 +166,33 @@ class ErrorBody(msgspec.Struct):
 class Refusal(Exception):
     """The request can't be served: an HTTP status and an error for the client."""
 
-    def __init__(self, status: int, message: str, *, param: str | None = None, code: str | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        param: str | None = None,
+        code: str | None = None,
+        retry_after_s: int | None = None,
+    ) -> None:
         super().__init__(message)
         self.status = status
+        self.retry_after_s = retry_after_s
         self.error = Error(message=message, param=param, code=code)
+
+
+Kind = TypeVar("Kind", bound=msgspec.Struct)
+
+
+def decode(body: bytes, kind: type[Kind]) -> Kind:
+    """Raises Refusal for what is not such a request."""
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.ValidationError as error:
+        sentence, _, path = str(error).partition(" - at `$")
+        raise Refusal(400, f"{sentence}.", param=path.strip("`.") or None) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Refusal(400, f"The body is not JSON: {error}.") from error
 
 
 def estimate(text: str) -> int:

@@ -14,6 +14,7 @@ from shared.errors import Gone, Refused
 from shared.events import BatchRequested, DocSubmitted
 from shared.outcomes import Planned, Rendered, RenderedPage
 from shared.records import TERMINAL, Job
+from shared.selection import Selection
 
 GROUP_PAGES = 4  # a report is one ledger script: 7 for a batch of 25
 GROUP_WITHIN_S = 0.1  # where pages are slow to render, those that are ready don't wait for the others
@@ -31,7 +32,9 @@ async def plan(
     count_pages: Callable[[Path], Awaitable[int]],
     max_pages: int,
 ) -> Planned:
-    """The document's pages are known. Raises Refused where it can't be opened, Gone where nobody wants it now."""
+    """The document's pages are known. Raises Refused where it can't be opened, has more pages than `max_pages`, or
+    fewer than are asked for; Gone where nobody wants it now.
+    """
     known = await _current(fact, job)
     if known.kind == "images":
         return Planned(pages=known.pages)
@@ -40,7 +43,10 @@ async def plan(
     if pages > max_pages:
         # A PDF states its number of pages, and may state any: 1 kB could ask for a million of them.
         raise Refused(f"The PDF has {pages} pages; MAX_PAGES allows {max_pages}. Split it and submit the parts.")
-    return Planned(pages=pages)
+    asked = Selection.parse(known.selection)
+    if asked.highest > pages:
+        raise Refused(f"Page {asked.highest} was asked for, but the PDF has {_pages(pages)}: ask for pages up to that.")
+    return Planned(pages=asked.count(pages))
 
 
 async def render(
@@ -49,14 +55,14 @@ async def render(
     job: GetJob,
     local: Local,
     render_page: Callable[[Path, int], Awaitable[Picture]],
-    take_image: Callable[[Path], Awaitable[Picture | None]],
+    take_image: Callable[[Path], Awaitable[Picture]],
     put: Put,
     ahead: int,
 ) -> AsyncGenerator[Rendered, None]:
     """Pages are reported as they are ready: the first alone, so that a model can read it while others are made.
 
-    `ahead`: pages in the works at a time. A page that can't be rendered is reported as failed, and why. Raises
-    Gone where nobody wants the pages now, RetryLater where no render process can be started.
+    `ahead`: pages in the works at a time. A page that can't be rendered is reported as failed, and why; one on which
+    nothing stands, as blank. Raises Gone where nobody wants the pages now, RetryLater where no render process starts.
     """
     known = await _current(fact, job)
     ordinals = known.batch_ordinals(fact.batch)
@@ -77,7 +83,7 @@ async def render(
 async def _pdf_page(
     ordinal: int, *, job: Job, path: Path, render_page: Callable[[Path, int], Awaitable[Picture]], put: Put
 ) -> RenderedPage:
-    page = _page(ordinal)
+    page = job.page_of(ordinal)
     try:
         picture = await render_page(path, page - 1)
     except Refused as error:
@@ -86,16 +92,17 @@ async def _pdf_page(
 
 
 async def _image_page(
-    ordinal: int, *, job: Job, local: Local, take_image: Callable[[Path], Awaitable[Picture | None]], put: Put
+    ordinal: int, *, job: Job, local: Local, take_image: Callable[[Path], Awaitable[Picture]], put: Put
 ) -> RenderedPage:
-    uploaded = blobs.upload(job.source, f"{ordinal:05}")
+    page = job.page_of(ordinal)
+    uploaded = blobs.upload(job.source, f"{page - 1:05}")
     try:
         async with local(uploaded) as path:
             picture = await take_image(path)
     except Refused as error:
-        return RenderedPage(ordinal=ordinal, page=_page(ordinal), failed=str(error))
-    if picture is None:
-        return RenderedPage(ordinal=ordinal, page=_page(ordinal), image=uploaded)
+        return RenderedPage(ordinal=ordinal, page=page, failed=str(error))
+    if not picture.jpeg:
+        return RenderedPage(ordinal=ordinal, page=page, image=uploaded, blank=picture.blank)
     return await _stored(picture, ordinal, job=job, put=put)
 
 
@@ -106,7 +113,7 @@ async def _stored(picture: Picture, ordinal: int, *, job: Job, put: Put) -> Rend
     if picture.text:
         text = blobs.page_text(job.ref, job.run, ordinal)
         await put(text, picture.text.encode())
-    return RenderedPage(ordinal=ordinal, page=_page(ordinal), image=image, text=text)
+    return RenderedPage(ordinal=ordinal, page=job.page_of(ordinal), image=image, text=text, blank=picture.blank)
 
 
 async def _current(fact: DocSubmitted | BatchRequested, job: GetJob) -> Job:
@@ -116,10 +123,9 @@ async def _current(fact: DocSubmitted | BatchRequested, job: GetJob) -> Job:
     return known
 
 
+def _pages(count: int) -> str:
+    return "1 page" if count == 1 else f"{count} pages"
+
+
 def _pdf(job: Job) -> str:
     return blobs.upload(job.source, "source.pdf")
-
-
-def _page(ordinal: int) -> int:
-    """The page's number in the document, 1-based: every page is asked for."""
-    return ordinal + 1

@@ -21,7 +21,7 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     quality: int
     """Of the JPEG encoder, 1 to 100."""
     max_side: int
-    """Longer side of an image made here, in pixels: no bitmap is larger than max_side² × 3 bytes."""
+    """Longer side of an image made here, in pixels: no bitmap is larger than max_side² × 4 bytes."""
     keep_side: int
     """Longer side up to which an uploaded image is left as it is, in pixels."""
     keep_bytes: int
@@ -62,10 +62,11 @@ class PageCount(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Picture(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """A page image and the page's text layer, stripped; empty where there is none."""
+    """A page image and the page's text layer, stripped; empty where there is none. `blank`: nothing stands on it."""
 
     jpeg: bytes = b""
     text: str = ""
+    blank: bool = False
 
 
 class Failed(msgspec.Struct, frozen=True, kw_only=True, tag=True):

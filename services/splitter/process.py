@@ -4,6 +4,7 @@ Promises:
 1. Whatever files hold, this process stays well: a file can only end the render process, which is started again.
 2. What was in hand when the render process died is tried once more; what ends it twice, or takes longer than the
    time limit, is refused. Whatever stood behind it in the queue is not blamed.
+   Each page that took too long halves the time of its file's further pages: a file of slow pages holds up nobody long.
 3. The render process ends with this process, however that ends.
 4. Who stops waiting for an answer leaves the render process usable for the others.
 """
@@ -28,6 +29,8 @@ log = logging.getLogger(__name__)
 
 START_TIMEOUT_S = 60  # it takes 0.4 s; a busy machine may take long
 RESTART_PAUSE_S = 1.0  # where it can't be started
+LEAST_TIMEOUT_S = 2.0  # ten times what the slowest honest page known takes
+FILES_REMEMBERED = 100
 READ_AHEAD_BYTES = 1 << 20  # a few answers: page images are about 250 kB
 _ROOT = Path(__file__).parents[2]
 
@@ -59,6 +62,7 @@ class RenderProcess:
         self._asked: deque[_Asked] = deque()  # the first one is what the render process has in hand
         self._child: asyncio.subprocess.Process | None = None
         self._alarm: asyncio.TimerHandle | None = None
+        self._late: dict[str, int] = {}  # file -> orders that took too long, of the files that were late last
 
     @property
     def pid(self) -> int | None:
@@ -147,7 +151,13 @@ class RenderProcess:
         if self._alarm:
             self._alarm.cancel()
         if self._asked:
-            self._alarm = asyncio.get_running_loop().call_later(self._timeout_s, self._too_late, child)
+            timeout_s = self._patience(self._asked[0])
+            self._alarm = asyncio.get_running_loop().call_later(timeout_s, self._too_late, child)
+
+    def _patience(self, asked: _Asked) -> float:
+        """Seconds that this order may take."""
+        halved = self._timeout_s / 2.0 ** min(self._late.get(asked.order.path, 0), 10)
+        return max(halved, min(LEAST_TIMEOUT_S, self._timeout_s))
 
     def _too_late(self, child: asyncio.subprocess.Process) -> None:
         self._asked[0].late = True
@@ -164,12 +174,20 @@ class RenderProcess:
         in_hand.deaths += 1
         thing = in_hand.order.thing
         if in_hand.late:
-            refusal = f"{thing} can't be rendered: it takes longer than {self._timeout_s:g} s."
+            refusal = f"{thing} can't be rendered: it takes longer than {self._patience(in_hand):.3g} s."
+            self._remember(in_hand.order.path)
         elif in_hand.deaths > 1:
-            refusal = f"{thing} can't be rendered: it ended the render process twice."
+            refusal = (
+                f"{thing} can't be rendered: it is damaged, or needs too much memory (the renderer died of it twice)."
+            )
         else:
             return
         self._asked.popleft().settle(Refused(refusal))
+
+    def _remember(self, late: str) -> None:
+        self._late[late] = self._late.pop(late, 0) + 1
+        while len(self._late) > FILES_REMEMBERED:
+            del self._late[next(iter(self._late))]
 
 
 async def _read(child: asyncio.subprocess.Process) -> orders.Answer:

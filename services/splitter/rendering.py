@@ -38,10 +38,9 @@ class Rendering:
         """Image and text of a PDF's page (0-based)."""
         return await self._ask(RenderPage(path=str(path), index=index), Picture)
 
-    async def take_image(self, path: Path) -> Picture | None:
-        """An image file, made fit for a model; None where it is fit as it is."""
-        picture = await self._ask(TakeImage(path=str(path)), Picture)
-        return picture if picture.jpeg else None
+    async def take_image(self, path: Path) -> Picture:
+        """An image file, made fit for a model; without bytes where it is fit as it is."""
+        return await self._ask(TakeImage(path=str(path)), Picture)
 
     async def _ask(self, order: AnyOrder, kind: type[A]) -> A:
         answer = await min(self._processes, key=lambda process: process.waiting).ask(order)

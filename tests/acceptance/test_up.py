@@ -145,7 +145,7 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     (port,) = choose(1)
     with Up(tmp_path_factory.mktemp("up"), "up", "--port", port) as running:
         said = running.line("ready")
-        assert f"ready: http://127.0.0.1:{port} (9 processes" in said
+        assert f"ready: http://127.0.0.1:{port} (10 processes" in said
         yield running
         assert running.end() == 0
         assert running.left() == []
@@ -177,6 +177,7 @@ def test_each_service_is_a_process_of_its_own_below_up(up: Up) -> None:
         "services.page_worker",
         "services.splitter",
         "services.splitter",
+        "services.tts",
     ]
 
 

@@ -24,7 +24,7 @@ from shared import blobs as keys
 from shared import health
 from shared.blobs import Blobs
 from shared.control import Control
-from shared.events import FACTS, BatchRequested, DocSubmitted, Fact, PageAnalyzed, PageRequested
+from shared.events import BatchRequested, BatchSummarized, DocSubmitted, Fact, PageAnalyzed, PageRequested
 from shared.fleet import Liveness
 from shared.jobs import Jobs
 from shared.ledger import Entry, Ledger
@@ -110,7 +110,7 @@ class Fleet:
             await self.app.ledger.record(entry, BatchDone(blob=blob))
 
     async def conclude(self) -> None:
-        for entry in await self.taken(FACTS[-1]):
+        for entry in await self.taken(BatchSummarized):
             blob = await self.put(keys.document_result(entry.fact.job, "r"), SUMMARY)
             await self.app.ledger.record(entry, DocumentDone(blob=blob))
 

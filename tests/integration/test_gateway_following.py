@@ -170,7 +170,7 @@ async def test_health_is_degraded_while_a_service_is_missing(gateway: Gateway) -
     status, answer = await gateway.ask("GET", "/health")
     assert (status, answer["status"]) == (200, "degraded")
     assert any("page_worker" in problem for problem in answer["problems"])
-    for service in ("splitter", "page_worker", "aggregator"):
+    for service in ("splitter", "page_worker", "aggregator", "tts"):
         await Liveness(gateway.app.redis, service=service, worker=service).give()
     status, answer = await gateway.ask("GET", "/health")
     assert (status, answer["status"], answer["problems"]) == (200, "healthy", [])

@@ -12,6 +12,7 @@ from aiohttp import FormData
 from redis.asyncio import Redis
 
 from shared import blobs as keys
+from shared import keys as redis_keys
 from shared.events import DocSubmitted
 from tests.conftest import eventually
 from tests.integration.gateways import IMAGES, JSON, PAGES, PDF, Fleet, Gateway, answering, json_body, running
@@ -106,6 +107,54 @@ async def test_a_pdf_may_come_in_a_form_with_options_before_or_after_it(
     assert job is not None
     assert job.user == "ann"
     assert await gateway.app.blobs.get(keys.upload(job.source, "source.pdf")) == content
+
+
+async def test_pages_batch_size_and_narration_may_be_chosen_in_the_query_or_the_form(gateway: Gateway) -> None:
+    form = FormData()
+    form.add_field("pages", "80, 1-50")
+    form.add_field("file", b"%PDF-1.7 ...", filename="a.pdf", content_type="application/pdf")
+    form.add_field("narrate", "false")
+    status, answer = await gateway.ask("POST", "/documents?batch_size=10", data=form)
+    assert status == 202
+    assert (answer["batch_size"], answer["estimated_batches"]) == (10, 6)
+    assert answer["processing_strategy"] == "batch_parallel"
+    job = await gateway.app.jobs.get(f"local/{answer['job_id']}")
+    assert job is not None
+    assert (job.selection, job.batch_size, job.pages) == ("1-50,80", 10, 0)
+    stored = await gateway.app.redis.hgetall(redis_keys.job(job.ref))
+    assert (stored["narrate"], stored["whole_up_to"]) == ("0", "10")
+
+
+async def test_a_summary_is_spoken_unless_that_is_declined(gateway: Gateway) -> None:
+    _, images = await gateway.submit()
+    _, pdf = await gateway.ask("POST", "/documents", data=b"%PDF-1.7 ...", headers=PDF)
+    for answer in (images, pdf):
+        stored = await gateway.app.redis.hgetall(redis_keys.job(f"local/{answer['job_id']}"))
+        assert stored["narrate"] == "1"
+
+
+@pytest.mark.parametrize("options", ["&pages=1-3", "&batch_size=5", "&narrate=false"])
+async def test_the_same_pdf_with_other_options_is_other_content(gateway: Gateway, options: str) -> None:
+    job_id = str(uuid.uuid4())
+    statuses = []
+    for asked in ("", options, options, ""):
+        path = f"/documents?job_id={job_id}{asked}"
+        status, _ = await gateway.ask("POST", path, data=b"%PDF-1.7 ...", headers=PDF)
+        statuses.append((status, gateway.headers.get("Idempotent-Replayed")))
+    assert statuses == [(202, None), (409, None), (409, None), (202, "true")]
+
+
+async def test_a_selection_is_counted_and_cut_into_batches_under_the_documents_own_numbers(
+    gateway: Gateway, fleet: Fleet
+) -> None:
+    path = "/documents?pages=5,11-14,20&batch_size=4&narrate=0"
+    _, answer = await gateway.ask("POST", path, data=b"%PDF-1.7 ...", headers=PDF)
+    await fleet.plan(6)
+    _, status = await gateway.ask("GET", f"/batch-status/{answer['job_id']}")
+    assert (status["total_pages"], status["batches"]["total"]) == (6, 2)
+    _, document = await gateway.ask("GET", f"/documents/{answer['job_id']}")
+    assert [page["page"] for page in document["pages"]] == [5, 11, 12, 13, 14, 20]
+    assert [(batch["first_page"], batch["last_page"]) for batch in document["batches"]] == [(5, 13), (14, 20)]
 
 
 async def test_an_upload_that_is_under_way_at_a_stop_is_finished_and_a_new_one_refused(gateway: Gateway) -> None:

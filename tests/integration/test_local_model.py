@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
+import io
 import json
 import os
 import signal
 import sys
+from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
@@ -15,43 +19,82 @@ import msgspec
 import openai
 import pytest
 from openai import AsyncOpenAI
+from PIL import Image, ImageDraw, ImageFont
 
+from services.local_model import voice
 from services.local_model.answering import ABOUT, FINGERPRINT, MODEL
+from services.local_model.voice import VOICE_MODEL
 from services.local_model.wire import IMAGE_TOKENS
 from shared import markup
 from shared.results import PageAnalysis
+from tests.conftest import eventually
 
 PROJECT = Path(__file__).parents[2]
 PAGE = "5 Tides\nTides are the regular rise and fall of the water, and they follow the moon around the earth."
 SCHEMA = {"type": "json_schema", "json_schema": {"name": "page_analysis", "strict": True, "schema": {"type": "object"}}}
 
 
-class Server:
-    """The process, and the address that it told in its log."""
+needs_tesseract = pytest.mark.skipif(
+    importlib.util.find_spec("tesserocr") is None, reason="tesserocr is not installed: it has no wheel here"
+)
+needs_piper = pytest.mark.skipif(not voice.installed(), reason="piper-tts is optional and not installed: `make speech`")
 
-    def __init__(self, process: asyncio.subprocess.Process, port: int) -> None:
+
+class Server:
+    """The process, the address that it told in its log, and the log's first line."""
+
+    def __init__(self, process: asyncio.subprocess.Process, port: int, first: dict[str, str]) -> None:
         self.process = process
         self.url = f"http://127.0.0.1:{port}"
+        self.first = first
 
 
-@pytest.fixture
-async def server() -> AsyncIterator[Server]:
+@asynccontextmanager
+async def running(**variables: str) -> AsyncIterator[Server]:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", "services.local_model"),
         cwd=PROJECT,
-        env={**os.environ, "PORT": "0", "LOG_FORMAT": "json"},
+        env={**os.environ, "PORT": "0", "LOG_FORMAT": "json", **variables},
         stderr=asyncio.subprocess.PIPE,
     )
     try:
         assert process.stderr
         async with asyncio.timeout(20):
-            line = json.loads(await process.stderr.readline())
-        yield Server(process, line["port"])
+            lines = [json.loads(await process.stderr.readline())]
+            while "port" not in lines[-1]:
+                line = await process.stderr.readline()
+                assert line, lines[-1]["message"]
+                lines.append(json.loads(line))
+        yield Server(process, lines[-1]["port"], lines[0])
     finally:
         if process.returncode is None:
             process.kill()
             await process.wait()
+
+
+@asynccontextmanager
+async def started(folder: Path, *, lacking: str = "", **variables: str) -> AsyncIterator[tuple[Server, AsyncOpenAI]]:
+    """A server of its own. `lacking`: a package that it does not find, as where there is no wheel of it."""
+    if lacking:
+        # Python runs it at its start, wherever it finds it; the finder answers for the package before any other does.
+        (folder / "sitecustomize.py").write_text(
+            "import importlib.util\n"
+            "find = importlib.util.find_spec\n"
+            f"importlib.util.find_spec = lambda name, *rest: None if name == {lacking!r} else find(name, *rest)\n"
+        )
+        variables["PYTHONPATH"] = str(folder)
+    async with (
+        running(**variables) as server,
+        AsyncOpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0) as client,
+    ):
+        yield server, client
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Server]:
+    async with running() as server:
+        yield server
 
 
 @pytest.fixture
@@ -81,17 +124,98 @@ async def test_a_page_with_its_image_is_read(client: AsyncOpenAI) -> None:
     assert completion.usage.total_tokens == completion.usage.prompt_tokens + completion.usage.completion_tokens
 
 
-async def test_an_image_alone_is_not_made_up(client: AsyncOpenAI) -> None:
-    parts = [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}]
-    completion = await chat(client, parts, response_format=SCHEMA)
-    page = msgspec.json.decode(completion.choices[0].message.content or "", type=PageAnalysis)
-    assert (page.text, page.kind, page.confidence) == ("", "other", 0.0)
-    assert "cannot see images" in page.summary
+def scanned(*lines: str) -> dict[str, object]:
+    """A page image as a part of a message."""
+    page, file = Image.new("L", (1000, 700), 255), io.BytesIO()
+    for row, line in enumerate(lines):
+        ImageDraw.Draw(page).text((80, 80 + row * 50), line, font=ImageFont.load_default(30), fill=20)
+    page.save(file, "PNG")
+    return {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{b64encode(file.getvalue()).decode()}"}}
 
 
-async def test_the_one_model_is_listed_and_says_what_it_is(client: AsyncOpenAI) -> None:
+@needs_tesseract
+async def test_pages_without_a_text_layer_are_read_from_their_images(client: AsyncOpenAI) -> None:
+    sentence = "The water in harbour {} rises and falls twice a day."
+    pages = await asyncio.gather(
+        *(seen(client, f"Read page {n}.", scanned(f"{n} Tides", sentence.format(n))) for n in range(3, 9))
+    )
+    assert [page.headings for page in pages] == [[f"{n} Tides"] for n in range(3, 9)]
+    assert all(sentence.format(n) in page.text for n, page in zip(range(3, 9), pages, strict=True))
+    assert all(0.8 < page.confidence <= 0.9 for page in pages)
+
+
+@needs_tesseract
+async def test_an_empty_image_is_a_blank_page_and_a_broken_one_is_refused(client: AsyncOpenAI) -> None:
+    page = await seen(client, "Read page 3.", scanned())
+    assert (page.kind, page.text, page.summary) == ("blank", "", "")
+    broken = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+    with pytest.raises(openai.BadRequestError, match="no JPEG, PNG or WebP") as told:
+        await seen(client, "Read page 3.", broken)
+    assert told.value.code == "invalid_image"
+
+
+async def seen(client: AsyncOpenAI, text: str, image: dict[str, object]) -> PageAnalysis:
+    completion = await chat(client, [{"type": "text", "text": text}, image], response_format=SCHEMA)
+    return msgspec.json.decode(completion.choices[0].message.content or "", type=PageAnalysis)
+
+
+async def test_where_nothing_recognises_text_a_page_is_not_made_up(tmp_path: Path) -> None:
+    async with started(tmp_path, lacking="tesserocr") as (server, client):
+        page = await seen(client, "Read page 3.", scanned("Tides"))
+        assert (page.text, page.kind, page.confidence) == ("", "other", 0.0)
+        assert "cannot see images" in page.summary
+        assert "the package tesserocr is missing" in server.first["message"]
+
+
+@needs_tesseract
+async def test_the_recognising_processes_end_with_a_server_that_is_killed(server: Server, client: AsyncOpenAI) -> None:
+    await seen(client, "Read page 3.", scanned("Tides"))
+    children = await _output("pgrep", "-P", str(server.process.pid))
+    assert children
+    server.process.kill()
+    await server.process.wait()
+
+    async def left() -> str:
+        return await _output("ps", "-o", "pid=", "-p", ",".join(children.split()))
+
+    await eventually(left, until=lambda pids: not pids)
+
+
+async def _output(*command: str) -> str:
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    out, _ = await process.communicate()
+    return out.decode().strip()
+
+
+@needs_piper
+async def test_a_text_is_spoken_as_openai_would(client: AsyncOpenAI) -> None:
+    text = "The water in the harbour rises and falls twice a day."
+    for form, media_type in (("pcm", "audio/pcm"), ("wav", "audio/wav"), ("mp3", "audio/mpeg")):
+        answer = await client.audio.speech.create(model=VOICE_MODEL, voice="alloy", input=text, response_format=form)
+        assert answer.response.headers["content-type"] == media_type
+        seconds = {"pcm": len(answer.content) / 48_000, "wav": len(answer.content) / 48_000, "mp3": 3}[form]
+        assert 2 < seconds < 5
+    with pytest.raises(openai.BadRequestError, match="more than 4096; send it in pieces"):
+        await client.audio.speech.create(model=VOICE_MODEL, voice="alloy", input="a" * 4097)
+
+
+async def test_without_a_voice_speech_is_refused_with_how_to_get_one(tmp_path: Path) -> None:
+    async with started(tmp_path, lacking="piper") as (_, client):
+        with pytest.raises(openai.InternalServerError, match="`make speech` installs them") as told:
+            await client.audio.speech.create(model=VOICE_MODEL, voice="alloy", input="Hello")
+        assert (told.value.status_code, told.value.code) == (501, "speech_not_installed")
+        assert [model.id async for model in await client.models.list()] == [MODEL]
+
+
+async def test_a_language_that_is_not_there_is_told_at_the_start(tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match=r"OCR_LANGUAGES: there is no tlh\.traineddata"):
+        async with started(tmp_path, OCR_LANGUAGES="eng+tlh"):
+            pass
+
+
+async def test_the_models_are_listed_and_say_what_they_are(client: AsyncOpenAI) -> None:
     models = [model async for model in await client.models.list()]
-    assert [model.id for model in models] == [MODEL]
+    assert [model.id for model in models] == [MODEL, VOICE_MODEL][: 2 if voice.installed() else 1]
     assert "Not a language model" in models[0].description  # type: ignore[attr-defined]
     assert (await client.models.retrieve(MODEL)).id == MODEL
 

@@ -49,9 +49,10 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     body_s: float = 10
 
     schema: str = ""
-    """Only calls for this schema: page_analysis, batch_summary, document_summary."""
+    """Only calls for this schema: page_analysis, batch_summary, document_summary. `speech`: only calls for speech,
+    to which no other rule is put; of `does`, they know answer, error, hang, reset, cut, dribble, html, no_content."""
     token: str = ""
-    """Only calls whose image token begins so: `page-7-`, or a whole token."""
+    """Only calls whose image token begins so: `page-7-`, or a whole token. Of speech: whose text begins so."""
     page: int = 0
     """Only calls that show or name this page."""
     every: int = 1

@@ -8,7 +8,7 @@ import msgspec
 
 
 class Call(msgspec.Struct, kw_only=True):
-    """One request to /v1/chat/completions. Times are `time.time()`."""
+    """One request to /v1/chat/completions or /v1/audio/speech. Times are `time.time()`."""
 
     n: int
     """1-based, in order of arrival."""
@@ -17,11 +17,11 @@ class Call(msgspec.Struct, kw_only=True):
     ended: float | None = None
     """When it was answered, cut off, or left by the client; None: it is in flight."""
     schema: str = ""
-    """Of shared.results.NAMES; empty while its body is on the way, or if unreadable."""
+    """Of shared.results.NAMES, or `speech`; empty while its body is on the way, or if unreadable."""
     format: str = ""
     """`response_format.type`: json_schema, json_object, or empty."""
     token: str = ""
-    """Of its first image; empty without one."""
+    """Of its first image; empty without one. Of a call for speech: its text."""
     pages: list[int] = []
     """Pages named by the sections of the prompt; without such, the one that the image's token names."""
     status: int = 0

@@ -116,7 +116,7 @@ class Chat:
             case "reset":
                 return delivery.reset(request)
             case "error":
-                return delivery.whole(_error(rule))
+                return delivery.whole(error(rule))
             case "refuse_schema" | "refuse_format":
                 return delivery.whole(replies.unsupported(f"'response_format' of type '{call.format}'"))
             case "refuse_temperature":
@@ -133,7 +133,8 @@ class Chat:
         return await delivery.cut(request, reply) if rule.does == "cut" else delivery.whole(reply)
 
 
-def _error(rule: Rule) -> Reply:
+def error(rule: Rule) -> Reply:
+    """What a rule that `does` error answers."""
     headers = dict(rule.headers)
     if rule.retry_after_s is not None:
         headers |= limits.retry_after(rule.retry_after_s)

@@ -68,11 +68,16 @@ def _completion(answer: Answer, choices: list[dict[str, object]]) -> Reply:
 _PROXY_PAGE = b"<html><head><title>Please wait</title></head><body>The gateway is being restarted.</body></html>"
 
 
+def proxy_page() -> Reply:
+    """What a proxy says in place of the model."""
+    return Reply(body=_PROXY_PAGE, content_type="text/html")
+
+
 def reply(does: Does, answer: Answer) -> Reply:
     """The answer, or what `does` makes of it."""
     match does:
         case "html":
-            return Reply(body=_PROXY_PAGE, content_type="text/html")
+            return proxy_page()
         case "not_json":
             return Reply(body=b'{"id": "chatcmpl-1", "object": chat.completion, "choices": [')
         case "content_not_json":

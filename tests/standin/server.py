@@ -17,6 +17,7 @@ from tests.standin import delivery
 from tests.standin.behaviour import Behaviour
 from tests.standin.calls import Call, Log, Stats
 from tests.standin.chat import Chat
+from tests.standin.speech import Speech
 
 _READ_BUFFER = 1 << 20  # bytes; an image's request is then read without pausing the socket
 _CLOSING_S = 0.05  # calls in flight at the end of a test are cut off; a hanging one would never end
@@ -29,6 +30,7 @@ class Model:
         self.port = 0
         self._log = Log()
         self._chat = Chat(behaviour, self._log, session)
+        self._speech = Speech(behaviour)
 
     @property
     def url(self) -> str:
@@ -41,6 +43,11 @@ class Model:
         return self._log.calls
 
     @property
+    def spoken(self) -> list[Call]:
+        """Calls for speech, which are none of `calls`, in order of arrival; `prompt` is the text."""
+        return self._speech.log.calls
+
+    @property
     def behaviour(self) -> Behaviour:
         """The one in force; `msgspec.structs.replace` makes another of it."""
         return self._chat.behaviour
@@ -48,17 +55,20 @@ class Model:
     def behave(self, behaviour: Behaviour) -> None:
         """From the next call on. Rules count anew, and the limits' buckets begin full."""
         self._chat.behave(behaviour)
+        self._speech.behave(behaviour)
 
     def stats(self) -> Stats:
         return self._log.stats()
 
     def forget(self) -> None:
-        """Empty the log of calls."""
+        """Empty the logs of calls."""
         self._log.reset()
+        self._speech.log.reset()
 
     def routes(self) -> list[web.RouteDef]:
         return [
             web.post("/v1/chat/completions", self._chat.handle),
+            web.post("/v1/audio/speech", self._speech.handle),
             web.get("/v1/models", self._models),
             web.get("/control", self._get_control),
             web.post("/control", self._post_control),

@@ -13,7 +13,7 @@ from cli.datafolder import PROJECT, Folder
 from cli.errors import CommandError
 from cli.fleet import DRAIN_ORDER, Options, Plan
 
-COUNTS = {"gateway": 2, "splitter": 1, "page_worker": 2, "aggregator": 1, "keeper": 1}
+COUNTS = {"gateway": 2, "splitter": 1, "page_worker": 2, "aggregator": 1, "tts": 1, "keeper": 1}
 FOLDER = Folder(Path("/somewhere/data"))
 
 
@@ -36,8 +36,8 @@ def test_nothing_set_means_an_embedded_server_and_the_local_model_and_both_are_t
     found = plan({})
     names = [spec.name for spec in found.specs]
     assert names == [
-        "redis", "gateway-1", "gateway-2", "splitter-1", "page_worker-1", "page_worker-2", "aggregator-1", "keeper-1",
-        "local_model-1",
+        "redis", "gateway-1", "gateway-2", "splitter-1", "page_worker-1", "page_worker-2", "aggregator-1", "tts-1",
+        "keeper-1", "local_model-1",
     ]  # fmt: skip
     assert len(found.notes) == 2
     model_port = found.specs[-1].port
@@ -45,6 +45,7 @@ def test_nothing_set_means_an_embedded_server_and_the_local_model_and_both_are_t
     assert worker["OPENAI_BASE_URL"] == f"http://127.0.0.1:{model_port}/v1"
     assert worker["OPENAI_API_KEY"] == "local"
     assert worker["PAGE_MODEL"] == worker["SUMMARY_MODEL"] == "quire-local-1"
+    assert worker["TTS_MODEL"] == "quire-voice-1"
     assert worker["REDIS_URL"] == found.redis_url == f"redis://127.0.0.1:{found.specs[0].port}/0"
     assert worker["BLOB_URL"] == "file:///somewhere/data/blobs"
 

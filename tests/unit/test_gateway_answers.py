@@ -122,6 +122,12 @@ def test_a_document_of_up_to_50_pages_is_one_batch(
     assert (answer.status_endpoint, answer.cancel_endpoint) == (f"/batch-status/{ID}", f"/cancel-job/{ID}")
 
 
+@pytest.mark.parametrize(("pages", "strategy", "batches"), [(10, "single_batch", 1), (11, "batch_parallel", 2)])
+def test_a_batch_size_that_was_asked_for_holds_for_short_documents_too(pages: int, strategy: str, batches: int) -> None:
+    answer = submissions.accepted(GatewaySettings(), ID, pages, Fleet(pages_per_s=0, slots=0), batch_size=10)
+    assert (answer.processing_strategy, answer.estimated_batches, answer.batch_size) == (strategy, batches, 10)
+
+
 # Cancelling ------------------------------------------------------------------------------------------------------
 
 
@@ -144,7 +150,7 @@ def test_a_cancel_is_answered_with_the_real_status(was: str, status: str, cancel
 
 # Health ----------------------------------------------------------------------------------------------------------
 
-ALIVE = {"splitter": 2, "page_worker": 1, "aggregator": 1, "keeper": 1}
+ALIVE = {"splitter": 2, "page_worker": 1, "aggregator": 1, "tts": 1, "keeper": 1}
 
 
 def model(state: str, why: str = "") -> LimitStats:
@@ -157,7 +163,7 @@ def model(state: str, why: str = "") -> LimitStats:
         ({}, "healthy", None),
         ({"models": [model("open")]}, "healthy", None),
         ({"models": [model("probing")]}, "healthy", None),
-        ({"workers": {"splitter": 1, "aggregator": 1}}, "degraded", "No page_worker is alive"),
+        ({"workers": {"splitter": 1, "aggregator": 1, "tts": 1}}, "degraded", "No page_worker is alive"),
         (
             {"models": [model("open"), model("stopped", "The key is refused.")]},
             "degraded",

@@ -117,6 +117,19 @@ async def test_what_is_no_pdf_is_not_stored(blobs: Blobs, content: bytes) -> Non
     assert files(blobs) == {}
 
 
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"", "The file is empty"),
+        (PAGES[0], r"an image \(jpeg\), not a PDF: send page images to POST /process-large-document"),
+        (b"<!doctype html>", "begin with 3c 21 64"),
+    ],
+)
+async def test_what_was_sent_instead_of_a_pdf_is_named(blobs: Blobs, content: bytes, sentence: str) -> None:
+    with pytest.raises(Problem, match=sentence):
+        await take_pdf(blobs, [content])
+
+
 async def test_a_body_that_is_too_long_is_given_up_at_the_limit() -> None:
     endless = body((bytes(1000) for _ in iter(int, 1)), limit_bytes=5000)
     with pytest.raises(Problem, match="more than the 5,000 bytes") as refused:

@@ -145,6 +145,7 @@ def test_an_answer_has_every_field_and_names_every_gap() -> None:
         "gaps": [{"page": 7, "reason": "The page is damaged."}],
         "usage": {"calls": 28, "tokens_in": 1000, "tokens_out": 200, "cost_usd": 0.5},
         "audio": "none",
+        "audio_reason": None,
         "reason": None,
         "created_at": "2023-11-14T22:13:20Z",
         "started_at": "2023-11-14T22:13:21.500000Z",

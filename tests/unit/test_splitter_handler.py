@@ -120,6 +120,20 @@ async def test_a_pdf_with_more_pages_than_allowed_is_refused(splitter: Splitter)
         await splitter.plan()
 
 
+async def test_of_a_selection_only_the_pages_asked_for_are_counted(splitter: Splitter) -> None:
+    await splitter.holds(pages.pdf(12), selection="2-3,12")
+    assert await splitter.plan() == Planned(pages=3)
+
+
+@pytest.mark.parametrize(("count", "told"), [(2, "has 2 pages"), (1, "has 1 page:")])
+async def test_a_selection_beyond_the_end_is_refused_with_both_numbers(
+    splitter: Splitter, count: int, told: str
+) -> None:
+    await splitter.holds(pages.pdf(count), selection="1,5-80")
+    with pytest.raises(Refused, match=f"^Page 80 was asked for, but the PDF {told}"):
+        await splitter.plan()
+
+
 @pytest.mark.parametrize("changes", [{"run": "r2"}, {"status": "cancelled"}, {"ref": "local/other"}])
 async def test_work_that_nobody_wants_any_more_is_dropped(splitter: Splitter, changes: dict[str, str]) -> None:
     await splitter.holds(pages.pdf(1), pages=1, **changes)
@@ -159,8 +173,25 @@ async def test_a_batch_of_one_page_has_one_report(splitter: Splitter) -> None:
 async def test_a_blank_page_has_no_text(splitter: Splitter) -> None:
     await splitter.holds(pages.pdf(2, blank={2}), pages=2)
     first, second = await splitter.rendered()
-    assert first.text
-    assert (bool(second.image), second.text) == (True, "")
+    assert (bool(first.text), first.blank) == (True, False)
+    assert (bool(second.image), second.text, second.blank) == (True, "", True)
+
+
+async def test_of_a_selection_only_its_pages_are_made_under_their_own_numbers(splitter: Splitter) -> None:
+    await splitter.holds(pages.pdf(9), pages=4, selection="2-3,7,9")
+    found = await splitter.rendered()
+    assert [(page.ordinal, page.page) for page in found] == [(0, 2), (1, 3), (2, 7), (3, 9)]
+    for page in found:
+        assert pages.said(page.page, of=9) in (await splitter.store.get(page.text)).decode()
+
+
+async def test_uploaded_images_without_anything_on_them_are_blank(splitter: Splitter) -> None:
+    out = io.BytesIO()
+    Image.new("RGB", (200, 300), "white").save(out, "PNG")
+    await splitter.holds(out.getvalue(), pages.page_image(2), kind="images", pages=2)
+    blank, full = await splitter.rendered()
+    assert (blank.blank, blank.image) == (True, blobs.upload("u1", "00000"))
+    assert not full.blank
 
 
 async def test_a_page_that_cannot_be_rendered_is_reported_as_failed(splitter: Splitter) -> None:

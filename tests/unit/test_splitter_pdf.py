@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 import simplejpeg
@@ -48,6 +49,18 @@ def drawn(text: str, *, page: bytes = b"", more: tuple[bytes, ...] = ()) -> byte
     return b"%PDF-1.4\n" + body + b"trailer\n<< /Size 20 /Root 1 0 R >>\n%%EOF\n"
 
 
+def picture(side: int, *, pixels: bytes) -> bytes:
+    """A PDF of a page that is one picture, which says that it has `side` × `side` pixels."""
+    head = b"/Type /XObject /Subtype /Image /Width %d /Height %d /BitsPerComponent 8 /ColorSpace /DeviceRGB" % (
+        side,
+        side,
+    )
+    image = b"<< %s /Length %d >>\nstream\n%s\nendstream" % (head, len(pixels), pixels)
+    return drawn(") Tj ET q 595 0 0 842 0 0 cm /I Do Q BT (", more=(image,)).replace(
+        b"<< /Font", b"<< /XObject << /I 6 0 R >> /Font"
+    )
+
+
 def pixels(jpeg: bytes) -> np.ndarray:
     image: np.ndarray = simplejpeg.decode_jpeg(jpeg, "GRAY")
     return image[:, :, 0]
@@ -71,8 +84,31 @@ def test_a_page_has_its_own_image_and_text_on_white(documents: Documents, tmp_pa
 
 def test_a_blank_page_has_an_image_and_no_text(documents: Documents, tmp_path: Path) -> None:
     picture = documents.render(stored(tmp_path, pages.pdf(1, blank={1})), 0, LOOK)
-    assert picture.text == ""
+    assert (picture.text, picture.blank) == ("", True)
     assert pixels(picture.jpeg).min() > 250
+
+
+@pytest.mark.parametrize("mark", [b"0.9 g 60 700 400 2 re f", b"300 30 2 6 re f"], ids=["a faint line", "a small mark"])
+def test_a_page_that_shows_anything_is_not_blank(documents: Documents, tmp_path: Path, mark: bytes) -> None:
+    path = stored(tmp_path, drawn("").replace(b"BT", mark + b" BT"))
+    assert not documents.render(path, 0, msgspec.structs.replace(LOOK, dpi=150, max_side=2400)).blank
+
+
+def test_a_page_whose_text_cannot_be_seen_is_not_blank(documents: Documents, tmp_path: Path) -> None:
+    picture = documents.render(stored(tmp_path, drawn("hidden").replace(b"BT", b"BT 3 Tr")), 0, LOOK)
+    assert (picture.text, picture.blank) == ("hidden", False)
+
+
+@pytest.mark.parametrize(("side", "refused"), [(2, False), (20_000, True), (100_000, True)])
+def test_a_picture_that_could_not_be_drawn_makes_no_blank_page(
+    documents: Documents, tmp_path: Path, side: int, refused: bool
+) -> None:
+    path = stored(tmp_path, picture(side, pixels=b"\xff" * 12))
+    if not refused:
+        assert documents.render(path, 0, LOOK).blank
+        return
+    with pytest.raises(Refused, match="picture on the page is damaged or too large"):
+        documents.render(path, 0, LOOK)
 
 
 def test_a_page_that_lies_on_its_side_is_set_upright(documents: Documents, tmp_path: Path) -> None:

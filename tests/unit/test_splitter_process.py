@@ -158,7 +158,7 @@ async def test_what_ends_the_process_twice_is_refused_and_what_stood_behind_it_i
     for _ in range(2):
         with held(await being_read(slow_file)):
             await killed(process)
-    with pytest.raises(Refused, match=r"The image can't be rendered: it ended the render process twice"):
+    with pytest.raises(Refused, match=r"The image can't be rendered: it is damaged, or needs too much memory"):
         await slow
     assert isinstance(await page, Picture)
 
@@ -170,6 +170,15 @@ async def test_what_takes_longer_than_the_time_limit_is_refused(document: str, s
         with held(await being_read(slow_file)), pytest.raises(Refused, match="longer than 2 s"):
             await slow
         assert isinstance(await page, Picture)
+
+
+async def test_a_file_of_slow_pages_is_given_less_and_less_time(document: str, slow_file: str) -> None:
+    async with running(timeout_s=4) as process:
+        for told in ("longer than 4 s", "longer than 2 s", "longer than 2 s"):
+            slow = asyncio.create_task(process.ask(TakeImage(path=slow_file)))
+            with held(await being_read(slow_file)), pytest.raises(Refused, match=told):
+                await slow
+        assert isinstance(await process.ask(RenderPage(path=document, index=0)), Picture)
 
 
 async def test_who_stops_waiting_leaves_the_process_usable(

@@ -78,10 +78,16 @@ local function release_batches(now)
       local plan = cjson.decode(redis.call('HGET', K.batches_bodies, job))
       local unread = tonumber(redis.call('HGET', K.ready, job)) or 0
       if room > 0 and unread < plan.size + share then
-        append('batches.requested', {'job', job, 'run', plan.run, 'batch', plan.next})
+        local batch = plan.next
+        if plan.todo then -- batches that are asked again, one by one; then the others in order
+          batch = table.remove(plan.todo, 1)
+          if #plan.todo == 0 then plan.todo = nil end
+        else
+          plan.next = plan.next + 1
+        end
+        append('batches.requested', {'job', job, 'run', plan.run, 'batch', batch})
         redis.call('HSET', K.clock, 'vb', tag)
-        plan.next = plan.next + 1
-        if plan.next > plan.last then
+        if not plan.todo and plan.next > plan.last then
           redis.call('ZREM', K.batches_queue, job)
           redis.call('HDEL', K.batches_bodies, job)
         else
