@@ -35,15 +35,23 @@ class Held:
         self.entry = entry
         self.task: asyncio.Task[None] | None = None
         self.why: Why | None = None
+        self.begun = False
         self.recording = False
         """Its outcome is being recorded: paid for, so it is not interrupted any more (the first success wins)."""
 
     def abort(self, why: Why) -> None:
         """End the work; `why` tells what becomes of the entry."""
-        if self.task is None or self.why is not None or (self.recording and why != "stop"):
+        if self.why is not None or (self.recording and why != "stop"):
             return
         self.why = why
-        self.task.cancel()
+        if self.task is not None and self.begun:  # a task that is cancelled before its first step never runs at all
+            self.task.cancel()
+
+    def begin(self) -> None:
+        """To be called first by the task. Raises CancelledError where the work was ended before it began."""
+        self.begun = True
+        if self.why is not None:
+            raise asyncio.CancelledError
 
 
 class Leases:

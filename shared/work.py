@@ -49,6 +49,7 @@ class Work:
         """Work on an entry to its end. Answers how it ended, a value of metrics.ENDINGS. Raises Unrecorded."""
         entry, ledger = held.entry, self._ledger
         try:
+            held.begin()
             if entry.fact.crashes >= BURIED_AFTER:
                 await ledger.fail(entry, f"{entry.fact.crashes} workers died with it in hand")
                 return "failed"

@@ -12,6 +12,7 @@ import msgspec
 import pybase64
 
 from tests.conftest import eventually
+from tests.pages import page_image
 
 JSON = {"Content-Type": "application/json"}
 PDF = {"Content-Type": "application/pdf"}
@@ -27,10 +28,16 @@ class Client:
         """`session`: with the gateway's address as its base."""
         self._session = session
 
-    async def images(self, pages: Sequence[bytes], *, job_id: str = "") -> Json:
+    async def pages(self, count: int, *, seed: int) -> str:
+        """Submit `tests.pages.page_image` 1 to `count`; the job's id. Another seed: another document."""
+        made = [page_image(number, seed=seed) for number in range(1, count + 1)]
+        job: str = (await self.images(made))["job_id"]
+        return job
+
+    async def images(self, pages: Sequence[bytes]) -> Json:
         """Submit page images; the 202 answer."""
         body = {
-            "job_id": job_id or str(uuid.uuid4()),
+            "job_id": str(uuid.uuid4()),
             "user_id": "reader",
             "images_base64": [pybase64.b64encode_as_string(page) for page in pages],
             "num_pages": len(pages),
@@ -39,9 +46,11 @@ class Client:
         sent = io.BytesIO(msgspec.json.encode(body))  # a stream: aiohttp objects to large bodies in one piece
         return await self._json("POST", "/process-large-document", status=202, data=sent, headers=JSON)
 
-    async def pdf(self, document: bytes) -> Json:
-        """Submit a PDF as a raw body; the 202 answer."""
-        return await self._json("POST", "/documents?user_id=reader", status=202, data=io.BytesIO(document), headers=PDF)
+    async def pdf(self, document: bytes) -> str:
+        """Submit a PDF as a raw body; the job's id."""
+        path, sent = "/documents?user_id=reader", io.BytesIO(document)
+        job: str = (await self._json("POST", path, status=202, data=sent, headers=PDF))["job_id"]
+        return job
 
     async def status(self, job_id: str) -> Json:
         return await self._json("GET", f"/batch-status/{job_id}")

@@ -13,6 +13,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import msgspec
@@ -36,6 +37,15 @@ READY_S = 60
 ENDING_S = 60
 """Likewise an end, with nothing in hand."""
 PAGE_MODEL, SUMMARY_MODEL = "eyes", "pen"
+
+SLOTS = 16
+"""PAGE_CONCURRENCY of each of the two workers of the fleet that tests leave as it is."""
+MORTAL_SLOTS = 8
+"""Of the fleet whose parts are killed: most pages of a job are still unread when that happens."""
+MORTAL_LEASE_S = 2
+"""Its pages are taken over so long after a worker's death, and up to 6 s later."""
+MORTAL_GRACE_S = 3
+"""Above the calls of its tests, but for those that hang."""
 
 _HANDED_ON = ("HOME", "LANG", "LD_LIBRARY_PATH", "PATH", "TMPDIR", "VIRTUAL_ENV")
 """All that a fleet gets of this process' environment: nothing that would make it another fleet."""
@@ -124,7 +134,8 @@ class Fleet:
     async def fresh(self) -> None:
         """As if nothing had been before: no job runs, the model behaves, and nobody knows its limits."""
         self.model.behave(Behaviour())
-        for ref in await self.redis.zrange(keys.ACTIVE, 0, -1):
+        active: Any = await self.redis.zrange(keys.ACTIVE, 0, -1)
+        for ref in active:
             await self.api.cancel(ref.partition("/")[2])
         self.model.forget()
         await self.redis.delete(keys.limiter(PAGE_MODEL), keys.limiter(SUMMARY_MODEL))

@@ -41,6 +41,17 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
         return _answer(_translated(request, error))
 
 
+async def bugs(_: web.Request, response: web.StreamResponse) -> None:
+    """aiohttp logs an error that nobody expected and answers in plain text: the text becomes problem details too."""
+    if response.status != 500 or not isinstance(response, web.Response):
+        return
+    problem = Problem("internal", "The request met a bug, which is in the gateway's log: send it again, or report it.")
+    response.body = problem.body()
+    response.content_type = "application/problem+json"
+    response.charset = None
+    response.headers["Content-Length"] = str(len(problem.body()))
+
+
 def _begun(request: web.Request) -> bool:
     return request.writer.output_size > 0
 

@@ -41,6 +41,7 @@ KINDS: dict[str, Kind] = {
     "page-count-mismatch": Kind(422, "num_pages and the images disagree"),
     "not-a-pdf": Kind(422, "The upload is not a PDF"),
     "refused": Kind(400, "The request was refused"),
+    "internal": Kind(500, "The gateway has a bug"),
     "stopping": Kind(503, "This gateway is being stopped"),
     "redis-unavailable": Kind(503, "The job store does not answer"),
     "storage-unavailable": Kind(503, "The blob store cannot be written or read"),

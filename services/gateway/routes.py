@@ -11,7 +11,7 @@ from aiohttp import web
 from services.gateway import api, audio, cancelling, checkup, documents, names, pace, status, submissions
 from services.gateway.configuration import GatewaySettings
 from services.gateway.draining import InHand
-from services.gateway.middleware import problems
+from services.gateway.middleware import bugs, problems
 from shared import fleet, health
 from shared.durability import Mode
 from shared.records import Job
@@ -28,6 +28,7 @@ def application(app: App[GatewaySettings], in_hand: InHand, mode: Mode) -> web.A
         return [*stopping, *await app.ailments(), *await checkup.blob_ailments(app.blobs)]
 
     web_app = web.Application(middlewares=[problems, in_hand.middleware()])
+    web_app.on_response_prepare.append(bugs)
     web_app.add_routes([*health.routes(ready), *routes(app, mode)])
     return web_app
 

@@ -8,7 +8,7 @@
 -- model, which is no page's fault. A repeat settles again: harmless but for the token estimate.
 
 local MEMORY_MS = 30000        -- successes and failures are forgotten at this pace
-local FEWEST_FAILURES = 3      -- so many, and more than successes, are an outage
+local FEWEST_FAILURES = 2.5    -- so many, and more than successes, are an outage: the third one, a little faded
 local PATIENCE_MS = 900000     -- after so long a probe counts again: a document that is alone and always fails must end
 local PROBE_MS, SLOWEST_MS = 1000, 30000
 local STOP_PROBE_MS = 15000

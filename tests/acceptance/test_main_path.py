@@ -111,7 +111,7 @@ async def test_what_is_answered_on_the_way_is_what_clients_rely_on(fleet: Fleet)
 
 async def test_every_citation_names_a_page_that_exists_whatever_the_model_cites(fleet: Fleet) -> None:
     fleet.model.behave(Behaviour(rules=[Rule(does="wrong_pages")]))
-    job = (await fleet.api.images([pages.page_image(number, seed=4) for number in range(1, 61)]))["job_id"]
+    job = await fleet.api.pages(60, seed=4)
     await fleet.api.ended(job)
     document = await fleet.api.document(job)
     assert document["status"] == "completed"
@@ -123,7 +123,7 @@ async def test_every_citation_names_a_page_that_exists_whatever_the_model_cites(
 
 async def test_a_pdf_is_read_with_its_text_layer_and_comes_back_as_a_report(fleet: Fleet) -> None:
     fleet.model.behave(Behaviour(keep_prompts=True))
-    job = (await fleet.api.pdf(pages.pdf(30, seed=5)))["job_id"]
+    job = await fleet.api.pdf(pages.pdf(30, seed=5))
     status = await fleet.api.ended(job)
     assert (status["status"], status["total_pages"], status["batches"]["total"]) == ("completed", 30, 1)
     shown = {call.pages[0]: call for call in fleet.model.calls if call.schema == "page_analysis"}
@@ -141,7 +141,7 @@ async def test_a_pdf_is_read_with_its_text_layer_and_comes_back_as_a_report(flee
 
 async def test_the_first_page_reaches_the_model_before_the_second_batch_is_rendered(fleet: Fleet) -> None:
     fleet.model.behave(Behaviour(rules=[Rule(does="hang")]))
-    job = (await fleet.api.pdf(SAMPLE.read_bytes()))["job_id"]
+    job = await fleet.api.pdf(SAMPLE.read_bytes())
     rendered = fleet.folder / "blobs"
 
     async def second_batch() -> list[Path]:

@@ -15,11 +15,14 @@ from shared import keys
 from shared.consumer import Stage
 from shared.errors import Gone, Refused, RetryLater, Stop
 from shared.events import BatchRequested, DocSubmitted, PageAnalyzed, PageRequested
+from shared.lease import Leases
 from shared.ledger import Entry, Ledger
 from shared.limiter import Limiter, Result
 from shared.outcomes import Outcome, PageRead, Planned, Rendered, Usage
 from shared.service import App
 from shared.settings import Settings
+from shared.suspects import Suspects
+from shared.work import Work
 from tests import apps
 from tests.conftest import eventually
 
@@ -320,6 +323,20 @@ async def test_cancel_aborts_what_is_in_hand_within_two_seconds(app: App[Setting
         with pytest.raises(Gone):
             await app.control.clear(JOB, run)
     assert await app.redis.xlen(PageRequested.stream) == 0
+
+
+async def test_work_that_is_ended_before_its_first_step_leaves_nothing_in_hand(app: App[Settings]) -> None:
+    """A task that is cancelled before it began would never run, and its entry be renewed for ever."""
+    await apps.ready_pages(app, pages=1)
+    (entry,) = await apps.take(app.redis, PageRequested, app.worker)
+    suspects = Suspects(app.redis, worker=app.worker)
+    work = Work(read, ledger=app.ledger, suspects=suspects, max_attempts=3)
+    held = Leases(app.ledger, PageRequested, lease_s=LEASE_S).hold(entry)
+    held.task = task = asyncio.create_task(work.do(held))  # type: ignore[assignment]  # its answer is looked at here
+    held.abort("stop")
+    assert await task == "given_back"  # type: ignore[comparison-overlap]
+    assert await done(app) == 0
+    assert len(await apps.take(app.redis, PageRequested, "another")) == 1
 
 
 async def test_a_drain_finishes_what_is_in_hand_and_reads_nothing_more(app: App[Settings]) -> None:

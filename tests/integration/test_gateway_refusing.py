@@ -167,3 +167,14 @@ async def test_a_redis_that_is_full_accepts_nothing_and_nothing_is_left_behind(t
             assert (status, problem["type"]) == (503, "/errors/redis-unavailable")
             assert "memory" in problem["detail"]
             assert gateway.files() == []
+
+
+async def test_even_a_bug_is_told_as_a_problem(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(gateway.app.jobs, "get", broken)
+    status, problem = await gateway.ask("GET", f"/batch-status/{NOBODY}")
+    assert (status, problem["type"], problem["status"]) == (500, "/errors/internal", 500)
+    assert gateway.headers["Content-Type"] == "application/problem+json"
+    assert "Zero" not in str(problem)
