@@ -50,6 +50,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     ended_ms: int = 0
     summary: str = ""
     """Blob key of the document's summary."""
+    narrate: bool = False
+    """Whether the summary is to be spoken."""
     audio: AudioStatus = "none"
     audio_reason: str = ""
     """Why there is no narration although one was wanted, a sentence."""

@@ -17,10 +17,11 @@ from shared.control import Control
 from shared.events import BatchRequested, DocSubmitted, Fact
 from shared.fleet import Liveness
 from shared.jobs import Jobs
-from shared.ledger import Entry, Ledger, Submission
+from shared.ledger import Entry, Ledger
 from shared.outcomes import Planned, Rendered, RenderedPage
 from shared.service import App
 from shared.settings import Settings
+from shared.submission import Submission
 
 
 @asynccontextmanager

@@ -69,7 +69,7 @@ def check(job: Job) -> None:
             return
         case "failed":
             raise Problem("audio-failed", f"The summary could not be spoken: {job.audio_reason}", audio="failed")
-        case "none" if job.status in TERMINAL:
+        case "none" if job.status in TERMINAL or not job.narrate:
             raise Problem(
                 "no-audio",
                 f"This document has no narration: none was asked for, or it ended ({job.status}) before its summary.",

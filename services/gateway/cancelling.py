@@ -7,9 +7,9 @@ from typing import cast
 from services.gateway import api, names
 from services.gateway.configuration import GatewaySettings
 from shared.durability import Mode, durable
-from shared.ledger import Cancelled
 from shared.records import Status
 from shared.service import App
+from shared.submission import Cancelled
 
 
 async def cancel(text: str, app: App[GatewaySettings], mode: Mode) -> api.Cancellation:

@@ -67,7 +67,7 @@ def verdict(
     problems = [
         *redis,
         *blobs,
-        *(f"No {service} is alive: documents wait there until one is started." for service in missing),
+        *(f"No {service} is alive: what it has to do waits until one is started." for service in missing),
         *(f"The model {model.model} is {model.state}: {model.why or 'no reason is known'}" for model in ailing),
         *warnings,
     ]

@@ -21,8 +21,8 @@ from services.gateway.uploads import Upload
 from shared import fleet
 from shared.durability import Mode, durable
 from shared.events import PageRequested
-from shared.ledger import Submission
 from shared.service import App
+from shared.submission import Submission
 
 
 class Fleet(msgspec.Struct, frozen=True, kw_only=True):

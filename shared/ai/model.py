@@ -11,26 +11,25 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Generic, Literal, TypeVar
 
-import aiohttp
 import msgspec
 import openai
 
 from shared import metrics
-from shared.ai import answers, failures, forms, prices, ratelimits
+from shared.ai import answers, calls, forms, prices, ratelimits
 from shared.ai.answers import Answer, Flaw, Reply
+from shared.ai.calls import Books
 from shared.ai.failures import CallFailed
 from shared.ai.forms import Message
 from shared.ai.prices import Prices
 from shared.errors import Gone, Refused, RetryLater
-from shared.limiter import Limiter, Permit, Result
+from shared.limiter import Limiter, Result
 from shared.outcomes import Usage
-from shared.settings import ModelSettings, SettingsError
+from shared.settings import ModelSettings
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +37,6 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 TEMPERATURE = 0.1  # transcription and summaries want the likeliest words; a little warmth keeps out of loops
 WARMER = 0.8  # for a second try after an answer that was cut off or repeated itself
-CONNECT_S = 10.0
 
 _KINDS: dict[Flaw, Literal["ok", "refused", "unreadable"]] = {
     "": "ok",
@@ -59,21 +57,12 @@ async def connect(settings: ModelSettings, limiter: Limiter) -> AsyncIterator[Mo
     Raises SettingsError where there is no key for OpenAI itself, or PRICES_FILE is malformed.
     """
     table = prices.load(settings.prices_file)
-    key, base_url = os.environ.get("OPENAI_API_KEY"), os.environ.get("OPENAI_BASE_URL")
-    if not key and not base_url:
-        raise SettingsError("OPENAI_API_KEY: not set; set it, or OPENAI_BASE_URL for a server of your own")
-    client = openai.AsyncOpenAI(
-        api_key=key or "none",  # servers of one's own often want none; the library insists on one
-        max_retries=0,
-        timeout=openai.Timeout(None, connect=CONNECT_S),  # the whole call has its limit in `_send`
-        http_client=openai.DefaultAioHttpClient(),
-    )
-    async with client:
+    async with calls.client() as client:
         model = Model(client, limiter, table, timeout_s=settings.llm_timeout_s)
         try:
             yield model
         finally:
-            await model.settled()
+            await model.books.settled()
 
 
 class _Question(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
@@ -94,7 +83,7 @@ class Model:
         self._prices = table
         self._timeout_s = timeout_s
         self._manners: dict[str, forms.Manners] = {}
-        self._settling: set[asyncio.Task[bool]] = set()
+        self.books = Books(limiter)
 
     async def ask(
         self,
@@ -152,13 +141,15 @@ class Model:
         permit = await self._limiter.acquire()
         try:
             await question.clear()
-            response = await self._send(body)
+            response = await calls.post(
+                self._client, "/chat/completions", body, accept="application/json", timeout_s=self._timeout_s
+            )
         except CallFailed as failure:
             failure.ours = manners.learn(form, warm=temperature is not None, failure=failure)
-            failure.counted = await self._settle(permit, failure.result)
+            failure.counted = await self.books.settle(permit, failure.result)
             raise
         except (Gone, asyncio.CancelledError):  # the permit must not leak
-            await self._settle(permit, Result(kind="cancelled"))
+            await self.books.settle(permit, Result(kind="cancelled"))
             raise
         reply = answers.read(response.content, question.answer, source=answers.spoken(question.messages))
         manners.note(form, reply)
@@ -170,39 +161,5 @@ class Model:
             limits=ratelimits.limits(response.response.headers),
             reason=reply.why,
         )
-        await self._settle(permit, result)
+        await self.books.settle(permit, result)
         return reply
-
-    async def _send(self, body: bytes) -> openai.HttpxBinaryResponseContent:
-        try:
-            with metrics.MODEL_SECONDS.time():
-                async with asyncio.timeout(self._timeout_s):
-                    return await self._client.post(
-                        "/chat/completions",
-                        cast_to=openai.HttpxBinaryResponseContent,
-                        content=body,
-                        options={"headers": {"Content-Type": "application/json", "Accept": "application/json"}},
-                    )
-        except TimeoutError as error:
-            raise CallFailed(
-                f"The model's server {self._server} gave no answer within {self._timeout_s:g} s", kind="down"
-            ) from error
-        except (openai.OpenAIError, aiohttp.ClientError, OSError) as error:
-            raise failures.sort(error, server=self._server, secret=self._client.api_key) from error
-
-    @property
-    def _server(self) -> str:
-        return self._client.base_url.host
-
-    async def _settle(self, permit: Permit, result: Result) -> bool:
-        """Tell the limiter, even if this task is cancelled meanwhile. True where a failure counts."""
-        metrics.MODEL_CALLS.labels(result.kind).inc()
-        task = asyncio.create_task(self._limiter.settle(permit, result), name="settle")
-        self._settling.add(task)
-        task.add_done_callback(self._settling.discard)
-        return await asyncio.shield(task)
-
-    async def settled(self) -> None:
-        """Return when the limiter knows of every call."""
-        if self._settling:
-            await asyncio.wait(self._settling)

@@ -12,10 +12,13 @@ _ECHO = re.compile(r"""["']input["']\s*:.*|\binput_value=.*""", re.DOTALL)  # va
 _TAG = re.compile(r"<[^<>]*>")
 
 
+_SECRET = 8  # characters; a shorter key, such as "none" or "local", is a word that may stand in any sentence
+
+
 def clean(text: str, *, secret: str = "") -> str:
     """One line of at most 300 characters. `secret`: the key in use, which some servers repeat."""
     text = text[: 20 * LONGEST]  # nobody's error page is worth more work
-    if secret:
+    if len(secret) >= _SECRET:
         text = text.replace(secret, "[key]")
     text = _ECHO.sub("", _IMAGE.sub("[image]", _KEY.sub("[key]", text)))
     line = " ".join(_TAG.sub(" ", text).split())

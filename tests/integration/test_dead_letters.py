@@ -19,11 +19,12 @@ from shared.events import (
     PageAnalyzed,
     PageRequested,
 )
-from shared.ledger import Ledger, Submission
+from shared.ledger import Ledger
 from shared.outcomes import DocumentDone, Narrated, Planned
 from shared.repairs import Repairs
 from shared.service import App
 from shared.settings import Settings
+from shared.submission import Submission
 from tests import apps
 from tests.ledgers import JOB, finish, image, read, read_all, summarise_batches, the_job
 

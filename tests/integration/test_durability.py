@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from shared import bus, durability
-from shared.ledger import Submission
+from shared.submission import Submission
 from tests.servers import embedded, embedded_process
 
 SUBMISSION = Submission(ref="local/one", run="r", kind="pdf", source="u", fingerprint="f", batch_size=25)

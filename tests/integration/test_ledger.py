@@ -18,11 +18,12 @@ from shared.events import (
     PageAnalyzed,
     PageRequested,
 )
-from shared.ledger import Entry, Ledger, Submission
+from shared.ledger import Entry, Ledger
 from shared.outcomes import BatchDone, DocumentDone, Noted, PageRead, Planned, Usage
 from shared.records import Job
 from shared.service import App
 from shared.settings import Settings
+from shared.submission import Submission
 from tests import apps
 
 JOB = "local/one"

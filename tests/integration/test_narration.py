@@ -20,9 +20,9 @@ from shared import keys
 from shared.ai import speech
 from shared.consumer import Stage
 from shared.events import DocSummarized
-from shared.ledger import Submission
 from shared.limiter import Limiter
 from shared.settings import ModelSettings
+from shared.submission import Submission
 from tests import apps
 from tests.conftest import eventually
 from tests.integration.gateways import SUMMARY, Fleet, Gateway, running

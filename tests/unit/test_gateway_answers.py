@@ -13,10 +13,10 @@ from services.gateway.problems import Problem
 from services.gateway.submissions import Fleet
 from shared import settings
 from shared.fleet import LimitStats
-from shared.ledger import Cancelled
 from shared.records import BatchRecord, Job, PageRecord
 from shared.results import BatchSummary, Cited, PageAnalysis
 from shared.settings import SettingsError
+from shared.submission import Cancelled
 
 ID = "7f0c9f3e-9d53-4e1f-8ce5-3a3a3f7b9a01"
 JOB = Job(

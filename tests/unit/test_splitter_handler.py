@@ -185,15 +185,6 @@ async def test_of_a_selection_only_its_pages_are_made_under_their_own_numbers(sp
         assert pages.said(page.page, of=9) in (await splitter.store.get(page.text)).decode()
 
 
-async def test_uploaded_images_without_anything_on_them_are_blank(splitter: Splitter) -> None:
-    out = io.BytesIO()
-    Image.new("RGB", (200, 300), "white").save(out, "PNG")
-    await splitter.holds(out.getvalue(), pages.page_image(2), kind="images", pages=2)
-    blank, full = await splitter.rendered()
-    assert (blank.blank, blank.image) == (True, blobs.upload("u1", "00000"))
-    assert not full.blank
-
-
 async def test_a_page_that_cannot_be_rendered_is_reported_as_failed(splitter: Splitter) -> None:
     await splitter.holds(re.sub(rb"(/Kids \[\d+ 0 R) \d", rb"\1 0", pages.pdf(3)), pages=3)
     first, second, third = await splitter.rendered()
