@@ -74,6 +74,10 @@ class Client:
         """The report in Markdown."""
         return await self._ask(hdrs.METH_GET, f"/documents/{_quoted(job_id)}", headers={hdrs.ACCEPT: "text/markdown"})
 
+    async def audio(self, job_id: str) -> bytes:
+        """The narration, an MP3."""
+        return await self._ask(hdrs.METH_GET, f"/documents/{_quoted(job_id)}/audio")
+
     async def cancel(self, job_id: str) -> bytes:
         """What was stopped, as JSON."""
         return await self._ask(hdrs.METH_POST, f"/cancel-job/{_quoted(job_id)}")

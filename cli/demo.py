@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 from rich.console import Console
 
-from cli import client, datafolder, display, outcome, running, signals, sources, watch, wording
+from cli import client, datafolder, display, narration, outcome, running, signals, sources, watch, wording
 from cli.client import Client
 from cli.datafolder import PROJECT, Folder
 from cli.errors import CommandError
@@ -98,12 +98,14 @@ async def _read(gateway: Client, source: Source, folder: Folder, caught: Signals
     result, (report, document) = await outcome.result(gateway, job_id, out=folder.demo)
     out = outcome.console()
     outcome.show(out, status, result)
+    audio = await narration.saved(gateway, job_id, out=folder.demo, stop=caught.stop)
     outcome.table(
         out,
         {
             "Took": f"{took_s:.1f} s",
             "Report": str(report),
             "Result": str(document),
+            "Audio": audio,
             "Files": f"{folder.path} (blobs, the embedded server's data, logs)",
             "API": _api(gateway.url, job_id, ours=ours),
         },

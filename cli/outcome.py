@@ -65,8 +65,13 @@ async def result(client: Client, job_id: str, *, out: Path | None) -> tuple[Resu
     if out is None:
         return answer, []
     files = {out / f"{job_id}.md": await client.report(job_id), out / f"{job_id}.json": document}
-    await asyncio.to_thread(_write, files)
+    await write(files)
     return answer, list(files)
+
+
+async def write(files: dict[Path, bytes]) -> None:
+    """Write these files whole. Raises CommandError."""
+    await asyncio.to_thread(_write, files)
 
 
 def _write(files: dict[Path, bytes]) -> None:

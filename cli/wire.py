@@ -50,6 +50,9 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     gaps: list[Gap] = []
     usage: Usage = Usage()
     reason: str | None = None
+    audio: str = "none"
+    """none, pending, speaking, ready, failed."""
+    audio_reason: str | None = None
 
     @property
     def ended(self) -> bool:
