@@ -11,6 +11,7 @@ from services.gateway.problems import Problem
 from shared.selection import Selection, SelectionError
 
 NAMES = ("job_id", "user_id", "pages", "batch_size", "narrate")
+IMAGE_NAMES = ("batch_size", "narrate")
 MOST_BATCH_PAGES = 100
 """A batch's pages are summarised in one prompt: of more, too little of each would be seen."""
 _YES_NO = {"true": True, "1": True, "false": False, "0": False}
@@ -40,6 +41,16 @@ def check_name(name: str) -> None:
     """Raises Problem for an option that is not known: it might be a limit that would not be kept."""
     if name not in NAMES:
         raise Problem("unknown-option", f"{name[:80]!r} is not known here: the options are {', '.join(NAMES)}.")
+
+
+def of_images(query: Mapping[str, str]) -> Options:
+    """The options of page images: ids are in their body, and who sends pages has chosen them. Raises Problem."""
+    for name in query:
+        if name not in IMAGE_NAMES:
+            raise Problem(
+                "unknown-option", f"{name[:80]!r} is not known here: the options are {', '.join(IMAGE_NAMES)}."
+            )
+    return read(query)
 
 
 def read(fields: Mapping[str, str]) -> Options:

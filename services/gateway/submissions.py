@@ -33,15 +33,16 @@ class Fleet(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def submit_images(request: web.Request, app: App[GatewaySettings], mode: Mode) -> web.Response:
-    """A JSON body with page images."""
+    """A JSON body with page images; options in the query."""
     _check_type(request, "application/json")
     settings = app.settings
+    asked = options.of_images(request.query)
     stream = body.of(request, limit_bytes=settings.max_body_bytes, stall_s=settings.body_timeout_s)
     async with uploads.begin(app.blobs) as upload:
         taken = await ingest.images(
             stream, upload, max_image_bytes=settings.max_image_bytes, max_pages=settings.max_pages
         )
-        asked = Options(job_id=taken.job_id, user_id=taken.user_id)
+        asked = msgspec.structs.replace(asked, job_id=taken.job_id, user_id=taken.user_id)
         return await _submit(request, app, mode, upload, taken, asked)
 
 

@@ -65,3 +65,14 @@ def test_other_pages_other_batches_or_no_narration_make_another_fingerprint() ->
 def test_the_same_wish_in_other_words_has_the_same_fingerprint() -> None:
     first, second = ({"pages": "1-3,7", "user_id": "a"}, {"pages": "7, 1-2, 3", "narrate": "true", "user_id": "b"})
     assert options.read(first).fingerprint("content") == options.read(second).fingerprint("content")
+
+
+def test_who_sends_page_images_may_ask_for_batches_and_for_silence() -> None:
+    asked = options.of_images({"batch_size": "10", "narrate": "false"})
+    assert (asked.batch_size, asked.narrate) == (10, False)
+
+
+@pytest.mark.parametrize("name", ["pages", "job_id", "colour"])
+def test_other_options_of_page_images_are_refused(name: str) -> None:
+    with pytest.raises(Problem, match="batch_size, narrate"):
+        options.of_images({name: "1"})

@@ -1,0 +1,31 @@
+"""Makes long documents of the sample, for tests and benchmarks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pypdfium2
+
+SAMPLE = Path(__file__).resolve().parents[1] / "samples" / "introduction-to-r.pdf"
+"""113 pages with fonts and formulas, none of them blank."""
+
+
+def long_pdf(folder: Path, pages: int) -> Path:
+    """A PDF of so many pages in `folder`: the sample's, over and over; made once. 10,000 pages: 65 MB, in 3 s.
+
+    Each time round the pages are one point higher, so that no two make the same image: a page that the fleet has
+    read before might cost it no call.
+    """
+    path = folder / f"{pages}-pages.pdf"
+    if path.exists():
+        return path
+    with pypdfium2.PdfDocument(SAMPLE) as sample, pypdfium2.PdfDocument.new() as made:
+        while len(made) < pages:
+            made.import_pages(sample, list(range(min(len(sample), pages - len(made)))))
+        for index in range(pages):
+            page = made[index]
+            left, bottom, right, top = page.get_mediabox()
+            page.set_mediabox(left, bottom, right, top + index // len(sample))
+            page.close()
+        made.save(path)
+    return path
