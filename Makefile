@@ -39,13 +39,13 @@ types: setup-dev ## mypy
 	$(BIN)/mypy
 
 test: setup-dev ## every test but the slow ones
-	$(BIN)/pytest tests -m "not slow" $(ARGS)
+	$(BIN)/pytest tests -m "not slow" -n 2 --dist loadfile $(ARGS)
 
 test-fast: setup-dev ## the unit tests: seconds
 	$(BIN)/pytest tests/unit -q -n 2 $(ARGS)
 
 test-full: setup-dev ## every test
-	$(BIN)/pytest tests $(ARGS)
+	$(BIN)/pytest tests -n 2 --dist loadfile $(ARGS)
 
 bench: setup-dev ## the benchmarks
 	$(BIN)/python -m benchmarks $(ARGS)

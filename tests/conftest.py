@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import pytest
 from redis.asyncio import Redis
+from yarl import URL
 
 from shared import bus
 from tests.servers import redis_server
@@ -22,7 +23,9 @@ def redis_server_url() -> Iterator[str]:
     """REDIS_URL where it is set; else a container where a Docker engine answers; else the embedded server."""
     given = os.environ.get("REDIS_URL")
     if given:
-        yield given
+        # Tests that run side by side (pytest-xdist: gw0, gw1, …) have a database each.
+        worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
+        yield str(URL(given).with_path(f"/{worker}"))
         return
     with redis_server() as url:
         yield url
@@ -32,7 +35,7 @@ def redis_server_url() -> Iterator[str]:
 async def redis(redis_server_url: str) -> AsyncIterator[Redis]:
     """A client of an empty server."""
     async with bus.connect(redis_server_url) as client:
-        await client.flushall()
+        await client.flushdb()
         yield client
 
 

@@ -389,7 +389,7 @@ async def test_rendering_does_not_run_away_from_reading(app: App[Settings]) -> N
 
 
 async def test_groups_are_made_again_where_the_server_lost_them(app: App[Settings]) -> None:
-    await app.redis.flushall()
+    await app.redis.flushdb()
     await app.ledger.prepare()
     await app.ledger.prepare()
     assert [await app.redis.exists(fact.stream) for fact in FACTS] == [1] * len(FACTS)
