@@ -16,10 +16,11 @@ from pathlib import Path
 
 import uvloop
 
-from benchmarks import machine, report
+from benchmarks import growth, machine, report
 from benchmarks.errors import BenchmarkError
 from benchmarks.parameters import RUNS
-from benchmarks.scenarios import SCENARIOS, Run, Scenario
+from benchmarks.runs import Run, Scenario
+from benchmarks.scenarios import SCENARIOS
 
 
 def main() -> int:
@@ -59,12 +60,13 @@ async def _run_all(chosen: list[Scenario], workshop: Path, *, runs: int) -> None
     with _signals_cancel():
         for its in chosen:
             shown.append((its, []))
-            for number in range(1, runs + 1):
-                print(f"{its.title}: run {number} of {runs}", file=sys.stderr, flush=True)
-                shown[-1][1].append(await its.once(workshop))
+            todo = its.todo(runs)
+            for number, once in enumerate(todo, 1):
+                print(f"{its.title}: run {number} of {len(todo)}", file=sys.stderr, flush=True)
+                shown[-1][1].append(await once(workshop))
     report.facts(out, machine.facts(shown[0][1][0].server, workshop))
     for its, found in shown:
-        report.scenario(out, its, found)
+        (growth if len(its.lengths) > 1 else report).scenario(out, its, found)
 
 
 @contextmanager

@@ -44,6 +44,11 @@ class Fleet(msgspec.Struct, frozen=True, kw_only=True):
         running = self.folder.running()
         return processes.kinds(running) if running else {}
 
+    async def redis_bytes(self) -> int:
+        """What its Redis-protocol server has allocated now."""
+        async with Redis.from_url(self.redis_url, decode_responses=True) as redis:
+            return int((await redis.info("memory"))["used_memory"])
+
     async def server(self) -> str:
         """Name and version of its Redis-protocol server, and how safe its answers are."""
         async with Redis.from_url(self.redis_url, decode_responses=True) as redis:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-RUNS = 3  # of each scenario; the tables show their median and the worst of them
+RUNS = 3  # of each scenario but `memory`; the tables show their median and the worst of them
 CORES = 2  # everything runs on these: the fleet, its Redis, the stand-in for the model, and what measures
 
 # The fleet. What is not named here has its default.
@@ -15,6 +15,7 @@ MODEL_LATENCY_S = 1.0
 
 # The documents.
 PDF_PAGES = 1000
+FEW_PAGES, MANY_PAGES = 1000, 5000  # between which no process of Quire may grow
 IMAGES = 500
 SMALL_IMAGE_KB, LARGE_IMAGE_KB = 40, 250  # a page at 75 dpi and at 150 dpi, as JPEG
 

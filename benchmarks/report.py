@@ -12,10 +12,10 @@ from rich.table import Table
 from benchmarks.meter import APART, Usage
 from benchmarks.parameters import CORES
 from benchmarks.processes import Kind
-from benchmarks.scenarios import Run, Scenario
+from benchmarks.runs import Run, Scenario
 
 _MORE_IS_BETTER = frozenset({"pages/s"})
-_ORDER = ("gateway", "splitter", "renderer", "page_worker", "aggregator")  # the way of a page, then all others
+_ORDER = ("gateway", "splitter", "renderer", "page_worker", "aggregator", "tts")  # the way of a page, then all others
 _MB = 1_000_000
 
 
@@ -40,11 +40,11 @@ def scenario(out: Console, its: Scenario, runs: Sequence[Run]) -> None:
 
 def _figures(runs: Sequence[Run]) -> Table:
     table = Table("", *(f"run {number}" for number in range(1, len(runs) + 1)), "median", "worst")
-    _numbers_right(table)
+    numbers_right(table)
     for name in runs[0].figures:
         values = [run.figures[name] for run in runs]
         worst = min(values) if name in _MORE_IS_BETTER else max(values)
-        table.add_row(name, *map(_told, values), _told(median(values)), _told(worst))
+        table.add_row(name, *map(told, values), told(median(values)), told(worst))
     return table
 
 
@@ -61,8 +61,8 @@ def _usage(runs: Sequence[Run]) -> Table:
         + ("; median / worst of the runs" if len(runs) > 1 else ""),
         title_justify="left",
     )
-    _numbers_right(table)
-    for kind in sorted({kind for run in runs for kind in run.usage}, key=_place):
+    numbers_right(table)
+    for kind in kinds(runs):
         table.add_row(
             kind if kind not in APART else f"({kind})",
             str(max(run.usage[kind].processes for run in runs if kind in run.usage)),
@@ -74,20 +74,27 @@ def _usage(runs: Sequence[Run]) -> Table:
     return table
 
 
+def kinds(runs: Sequence[Run], *, apart: bool = True) -> list[Kind]:
+    """All kinds of processes in the order of the tables; `apart`: also those that are no process of Quire."""
+    found = {kind for run in runs for kind in run.usage if apart or kind not in APART}
+    return sorted(found, key=_place)
+
+
 def _place(kind: Kind) -> tuple[bool, int, str]:
     return kind in APART, _ORDER.index(kind) if kind in _ORDER else len(_ORDER), kind
 
 
 def _both(runs: Sequence[Run], kind: Kind, figure: Callable[[Run, Usage], float]) -> str:
     values = [figure(run, run.usage.get(kind, Usage())) for run in runs]
-    return f"{_told(median(values))} / {_told(max(values))}" if len(values) > 1 else _told(values[0])
+    return f"{told(median(values))} / {told(max(values))}" if len(values) > 1 else told(values[0])
 
 
-def _numbers_right(table: Table) -> None:
+def numbers_right(table: Table) -> None:
+    """All columns but the first hold numbers."""
     for column in table.columns[1:]:
         column.justify = "right"
 
 
-def _told(value: float) -> str:
+def told(value: float) -> str:
     """Three digits that count, no false precision."""
     return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
-import msgspec
-
 from benchmarks import documents, job
 from benchmarks.errors import BenchmarkError
 from benchmarks.fleet import Fleet, up
-from benchmarks.meter import Meter, Usage, metering
+from benchmarks.meter import Meter, metering
 from benchmarks.parameters import (
     CORES,
+    FEW_PAGES,
     IMAGES,
     LARGE_IMAGE_KB,
+    MANY_PAGES,
     MODEL_LATENCY_S,
     PAGE_CONCURRENCY,
     PAGE_WORKERS,
@@ -24,50 +24,36 @@ from benchmarks.parameters import (
     SMALL_IMAGE_KB,
     SPLITTERS,
 )
-from benchmarks.processes import Kind
+from benchmarks.runs import REDIS_FIGURE, Run, Scenario
+from tests import books
 from tests.standin import process as standin
 from tests.standin.behaviour import Behaviour
 from tests.standin.process import Remote
 
 _MB = 1_000_000
+_UNSPOKEN = "/documents?narrate=false"  # a narration would go on after `completed`, and is not what is timed
 
 
-class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """What one run showed. Figures are named with their units."""
-
-    figures: dict[str, float]
-    usage: dict[Kind, Usage]
-    seconds: float
-    """What `usage` covers: from the begin of the upload until the document was completed."""
-    server: str
-
-
-class Scenario(msgspec.Struct, frozen=True, kw_only=True):
-    """`name`: for --only. `once`: one run, with a folder for what it makes."""
-
-    name: str
-    title: str
-    once: Callable[[Path], Awaitable[Run]]
-
-
-async def _pdf(workshop: Path) -> Run:
-    body = documents.thousand_pages(workshop)
+async def _pdf(workshop: Path, *, pages: int) -> Run:
+    body = books.long_pdf(workshop, pages)
     async with _on_standin(workshop) as (fleet, model):
+        redis_before = await fleet.redis_bytes()
         async with metering(lambda: fleet.kinds() | {model.pid: "stand-in"}) as meter:
             times = await job.completed(
-                fleet.api_url, "/documents", body=body, content_type="application/pdf", pages=PDF_PAGES
+                fleet.api_url, _UNSPOKEN, body=body, content_type="application/pdf", pages=pages
             )
-        await _check_calls(model, PDF_PAGES)
+        await _check_calls(model, pages)
         rendering_s = sum(meter.usage[kind].cpu_s for kind in ("splitter", "renderer"))
         figures = {
             "upload, s": times.sent - times.began,
             "upload's end to first page analysed, s": times.first_page - times.sent,
             "upload's end to last page analysed, s": times.last_page - times.sent,
             "upload's end to completed, s": times.completed - times.sent,
-            "pages/s": PDF_PAGES / (times.completed - times.sent),
+            "pages/s": pages / (times.completed - times.sent),
             "render share of two cores, %": 100 * rendering_s / (CORES * meter.seconds),
+            REDIS_FIGURE: (await fleet.redis_bytes() - redis_before) / pages,
         }
-        return await _run(figures, fleet, meter)
+        return await _run(figures, fleet, meter, pages)
 
 
 async def _images(workshop: Path, *, size_kb: int) -> Run:
@@ -85,18 +71,18 @@ async def _images(workshop: Path, *, size_kb: int) -> Run:
             "last byte to completed, s": times.completed - times.sent,
             "pages/s": IMAGES / (times.completed - times.sent),
         }
-        return await _run(figures, fleet, meter)
+        return await _run(figures, fleet, meter, IMAGES)
 
 
 async def _sample(workshop: Path) -> Run:
-    pages = documents.pages_of(documents.SAMPLE)
+    pages = documents.pages_of(books.SAMPLE)
     async with up(workshop, settings={}) as fleet:
         async with metering(fleet.kinds) as meter:
             times = await job.completed(
-                fleet.api_url, "/documents", body=documents.SAMPLE, content_type="application/pdf", pages=pages
+                fleet.api_url, _UNSPOKEN, body=books.SAMPLE, content_type="application/pdf", pages=pages
             )
         completed_s = times.completed - times.began
-        return await _run({"submit to completed, s": completed_s, "pages/s": pages / completed_s}, fleet, meter)
+        return await _run({"submit to completed, s": completed_s, "pages/s": pages / completed_s}, fleet, meter, pages)
 
 
 SCENARIOS = (
@@ -104,17 +90,24 @@ SCENARIOS = (
         name="pdf",
         title=f"pdf: {PDF_PAGES:,} pages of PDF, a model that takes {MODEL_LATENCY_S:g} s, {SPLITTERS} splitters, "
         f"{PAGE_WORKERS} page workers of {PAGE_CONCURRENCY} slots",
-        once=_pdf,
+        lengths=(partial(_pdf, pages=PDF_PAGES),),
     ),
     *(
         Scenario(
             name="images",
             title=f"images: {IMAGES} page images of about {size_kb} kB, the same model and fleet",
-            once=partial(_images, size_kb=size_kb),
+            lengths=(partial(_images, size_kb=size_kb),),
         )
         for size_kb in (SMALL_IMAGE_KB, LARGE_IMAGE_KB)
     ),
-    Scenario(name="sample", title="sample: the sample document on the local model, the default fleet", once=_sample),
+    Scenario(
+        name="sample", title="sample: the sample document on the local model, the default fleet", lengths=(_sample,)
+    ),
+    Scenario(
+        name="memory",
+        title=f"memory: {FEW_PAGES:,} and {MANY_PAGES:,} pages of PDF, one run each, the model and the fleet of pdf",
+        lengths=tuple(partial(_pdf, pages=pages) for pages in (FEW_PAGES, MANY_PAGES)),
+    ),
 )
 
 
@@ -132,17 +125,24 @@ async def _on_standin(workshop: Path) -> AsyncIterator[tuple[Fleet, Remote]]:
             yield fleet, model
 
 
-async def _run(figures: dict[str, float], fleet: Fleet, meter: Meter) -> Run:
+async def _run(figures: dict[str, float], fleet: Fleet, meter: Meter, pages: int) -> Run:
     """The figures of a run, with those that every scenario has."""
     figures["up to ready, s"] = fleet.ready_s
     figures["memory of Quire before, MB"] = meter.quire_before_bytes / _MB
     figures["memory of Quire at its peak, MB"] = meter.quire_bytes / _MB
     figures["CPU of others on these cores, s"] = meter.elsewhere_s
-    return Run(figures=figures, usage=meter.usage, seconds=meter.seconds, server=await fleet.server())
+    return Run(
+        pages=pages,
+        figures=figures,
+        usage=meter.usage,
+        quire_bytes=meter.quire_bytes,
+        seconds=meter.seconds,
+        server=await fleet.server(),
+    )
 
 
 async def _check_calls(model: Remote, pages: int) -> None:
-    """Every page was asked about once, by a call that was answered."""
+    """Every page was asked about once, by a call that was answered. Calls for speech are none of these."""
     outcomes = (await model.stats()).by_schema.get("page_analysis", {})
     if outcomes != {"answer": pages}:
         raise BenchmarkError(f"{pages} pages should have cost as many calls, and it came to {outcomes}.")
