@@ -193,6 +193,24 @@ async def test_who_stops_waiting_leaves_the_process_usable(
     assert process.pid == pid
 
 
+async def test_after_so_many_answers_another_takes_its_place_and_nobody_notices(
+    document: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("services.splitter.process.RETIRED_AFTER", 3)
+    pids: set[int | None] = set()
+
+    async def asked(process: RenderProcess) -> object:
+        answer = await process.ask(RenderPage(path=document, index=0))
+        pids.add(process.pid)
+        return answer
+
+    async with running() as process:
+        answers = await asyncio.gather(*(asked(process) for _ in range(8)))
+    assert all(isinstance(answer, Picture) for answer in answers)
+    assert len(pids - {None}) >= 2
+    assert not caplog.records  # neither a death nor a blame
+
+
 async def test_an_idle_process_that_was_killed_is_replaced(process: RenderProcess, document: str) -> None:
     pid = await in_service(process)
     await killed(process)
