@@ -251,7 +251,7 @@ DRIVER = """
 import asyncio, os, sys
 from functools import partial
 from pathlib import Path
-from tests.unit.test_cli_supervisor import Journal, ready, running
+from tests.integration.test_cli_supervisor import Journal, ready, running
 
 async def main():
     journal = Journal(Path(sys.argv[1]))
