@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections import Counter, defaultdict
+from collections.abc import Awaitable, Callable
 
 import msgspec
+from aiohttp import web
 
 
 class Call(msgspec.Struct, kw_only=True):
@@ -70,16 +74,26 @@ class Log:
         self._in_flight = 0
         self._peak = 0
 
-    def begin(self, at: float, headers: dict[str, str]) -> Call:
-        call = Call(n=len(self.calls) + 1, at=at, headers=headers)
+    async def noted(
+        self, request: web.Request, answered: Callable[[web.Request, Call], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        """Answer a request, and note from its first byte to its last what becomes of it."""
+        headers = {name: request.headers[name] for name in HEADERS if name in request.headers}
+        call = Call(n=len(self.calls) + 1, at=time.time(), headers=headers)
         self.calls.append(call)
         self._in_flight += 1
         self._peak = max(self._peak, self._in_flight)
-        return call
-
-    def end(self, call: Call, at: float) -> None:
-        call.ended = at
-        self._in_flight -= 1
+        try:
+            response = await answered(request, call)
+        except (asyncio.CancelledError, ConnectionError):
+            call.aborted = request.transport is None  # else it is this server that ends
+            raise
+        else:
+            call.status = 0 if call.did == "reset" else response.status
+            return response
+        finally:
+            call.ended = time.time()
+            self._in_flight -= 1
 
     def reset(self) -> None:
         """Forget the calls. Those in flight go on, and count as in flight until they end."""

@@ -12,7 +12,7 @@ from aiohttp import web
 from tests.standin import answers, asked, delivery, limits, marks, replies
 from tests.standin.asked import Asked, BadRequest
 from tests.standin.behaviour import Behaviour, Rule
-from tests.standin.calls import HEADERS, Call, Log
+from tests.standin.calls import Call, Log
 from tests.standin.choice import Choice
 from tests.standin.replies import Answer, Reply
 
@@ -33,18 +33,7 @@ class Chat:
         self._limits = limits.Limits(behaviour, time.monotonic())
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        headers = {name: request.headers[name] for name in HEADERS if name in request.headers}
-        call = self._log.begin(time.time(), headers)
-        try:
-            response = await self._answered(request, call)
-        except (asyncio.CancelledError, ConnectionError):
-            call.aborted = request.transport is None  # else it is this server that ends
-            raise
-        else:
-            call.status = 0 if call.did == "reset" else response.status
-            return response
-        finally:
-            self._log.end(call, time.time())
+        return await self._log.noted(request, self._answered)
 
     async def _answered(self, request: web.Request, call: Call) -> web.StreamResponse:
         if self.behaviour.silent:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import array
 import asyncio
 import math
-import time
 from typing import Literal
 
 import msgspec
@@ -13,7 +12,7 @@ from aiohttp import web
 
 from tests.standin import chat, delivery, replies
 from tests.standin.behaviour import Behaviour
-from tests.standin.calls import HEADERS, Call, Log
+from tests.standin.calls import Call, Log
 from tests.standin.choice import Choice
 from tests.standin.replies import Reply
 
@@ -55,21 +54,10 @@ class Speech:
         self._choice = Choice(msgspec.structs.replace(behaviour, rules=rules))
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        headers = {name: request.headers[name] for name in HEADERS if name in request.headers}
-        call = self.log.begin(time.time(), headers)
-        call.schema = "speech"
-        try:
-            response = await self._answered(request, call)
-        except (asyncio.CancelledError, ConnectionError):
-            call.aborted = request.transport is None  # else it is this server that ends
-            raise
-        else:
-            call.status = 0 if call.did == "reset" else response.status
-            return response
-        finally:
-            self.log.end(call, time.time())
+        return await self.log.noted(request, self._answered)
 
     async def _answered(self, request: web.Request, call: Call) -> web.StreamResponse:
+        call.schema = "speech"
         body = await request.content.read()
         if self._silent:
             call.did = "silent"
