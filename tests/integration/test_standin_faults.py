@@ -12,18 +12,14 @@ import aiohttp
 import msgspec
 import openai
 import pytest
-from openai.types.chat import ChatCompletion
 
-from shared.results import PageAnalysis
-from tests import pages
 from tests.conftest import eventually
 from tests.standin import process
-from tests.standin.asking import ask, client, inline, show
-from tests.standin.behaviour import Behaviour, Does, Rule
+from tests.standin.asking import client, show
+from tests.standin.behaviour import Behaviour, Rule
 from tests.standin.calls import Call
 from tests.standin.server import Model, serve
-
-IMAGE = pages.page_image(1)
+from tests.standin.trying import IMAGE, misbehave, read
 
 
 @pytest.fixture
@@ -36,14 +32,6 @@ async def model() -> AsyncIterator[Model]:
 async def caller(model: Model) -> AsyncIterator[openai.AsyncOpenAI]:
     async with client(model.url) as openai_client:
         yield openai_client
-
-
-def misbehave(model: Model, does: Does) -> None:
-    model.behave(Behaviour(rules=[Rule(does=does)]))
-
-
-async def read(caller: openai.AsyncOpenAI) -> ChatCompletion:
-    return await ask(caller, PageAnalysis, "Read this page.", image=inline(IMAGE))
 
 
 @asynccontextmanager

@@ -8,16 +8,13 @@ from collections.abc import AsyncIterator
 import msgspec
 import openai
 import pytest
-from openai.types.chat import ChatCompletion
 
 from shared import markup
 from shared.results import BatchSummary, DocumentSummary, PageAnalysis
-from tests import pages
 from tests.standin.asking import ask, client, inline, summarise
-from tests.standin.behaviour import Behaviour, Does, Rule
+from tests.standin.behaviour import Does
 from tests.standin.server import Model, serve
-
-IMAGE = pages.page_image(1)
+from tests.standin.trying import IMAGE, misbehave, read
 
 
 @pytest.fixture
@@ -30,14 +27,6 @@ async def model() -> AsyncIterator[Model]:
 async def caller(model: Model) -> AsyncIterator[openai.AsyncOpenAI]:
     async with client(model.url) as openai_client:
         yield openai_client
-
-
-def misbehave(model: Model, does: Does) -> None:
-    model.behave(Behaviour(rules=[Rule(does=does)]))
-
-
-async def read(caller: openai.AsyncOpenAI) -> ChatCompletion:
-    return await ask(caller, PageAnalysis, "Read this page.", image=inline(IMAGE))
 
 
 async def test_a_body_that_is_not_json_cannot_be_decoded(model: Model, caller: openai.AsyncOpenAI) -> None:
