@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Has this question been answered, or is somebody asking it? If neither, whoever calls may ask.
 -- KEYS: cache
 -- A: unit worker lease_ms gone (a blob that the caller found missing; '': none)

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- The question was not answered: anybody may ask it.
 -- KEYS: cache
 -- A: unit worker

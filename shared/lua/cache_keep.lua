@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- The question is answered: whoever asks it next finds the answer.
 -- KEYS: cache
 -- A: value (JSON with `blob`) ttl_ms

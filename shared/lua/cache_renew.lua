@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- The question is still being asked: its claim holds on.
 -- KEYS: cache
 -- A: unit worker lease_ms
