@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import OutOfMemoryError, RedisError
 from yarl import URL
 
 from shared import bus, keys, metrics
@@ -25,6 +25,7 @@ from shared.questions import Found, Question
 from shared.results import Cited
 from tests.conftest import eventually
 from tests.proxies import Proxy, proxy
+from tests.servers import embedded
 
 QUESTION = Question(answer=Cited, digest="d1")
 KEY = keys.cache("d1")
@@ -274,3 +275,16 @@ async def test_an_answer_that_cannot_be_kept_is_used_all_the_same(fleet: Fleet, 
             await fleet.answer(held)
         assert held.found is None
     await refused(fleet.worker("w2"))  # its claim runs out by itself
+
+
+async def test_a_server_that_is_full_still_lets_pages_be_read_once(tmp_path: Path) -> None:
+    with embedded() as url:
+        async with bus.connect(url) as redis:
+            await redis.config_set("maxmemory", 1)
+            with pytest.raises(OutOfMemoryError):
+                await redis.set("more", "1")
+            fleet = Fleet(redis, Blobs(f"file://{tmp_path}"))
+            async with fleet.worker().claim(QUESTION, ONE) as held:
+                await refused(fleet.worker("w2"))
+                await fleet.answer(held)
+            assert await fleet.found() == Found(value=ANSWER, blob=BLOB, own=False)
