@@ -49,9 +49,9 @@ def document_result(job: str, run: str) -> str:
     return f"jobs/{job}/{run}/summary-{uuid.uuid4().hex[:12]}.json"
 
 
-def summary_part(job: str, run: str, digest: str) -> str:
-    """A part of the summary tree, named by what was asked for."""
-    return f"jobs/{job}/{run}/parts/{digest}.json"
+def summary_answer(job: str, run: str, digest: str) -> str:
+    """What the model answered when it was asked for a summary, or for a part of one; named by the question."""
+    return f"jobs/{job}/{run}/answers/{digest}.json"
 
 
 def speech_piece(job: str, run: str, digest: str) -> str:

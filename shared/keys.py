@@ -154,6 +154,12 @@ def suspects(worker: str) -> str:
     return f"suspects:{worker}"
 
 
+def cache(digest: str) -> str:
+    """STRING JSON: {claim, worker} while a question is being asked, for the time of a lease; then, for CACHE_TTL_S,
+    {blob, unit, usage}: where its answer lies, and what it cost whom."""
+    return f"cache:{digest}"
+
+
 def limiter(model: str) -> str:
     """HASH: what the fleet may still ask of this model, and whether it is paused. Expires after an idle hour."""
     return f"limiter:{model}"

@@ -118,7 +118,10 @@ class Ledger:
                     ordinal=fact.ordinal,
                     page=fact.page,
                     round=fact.round,
-                    record=msgspec.json.encode({"page": fact.page, "blob": outcome.blob}).decode(),
+                    record=msgspec.json.encode(
+                        {"page": fact.page, "blob": outcome.blob, **({"cached": True} if outcome.cached else {})}
+                    ).decode(),
+                    cached=outcome.cached,
                     usage=outcome.usage,
                 )
             case PageAnalyzed() as fact, BatchDone():

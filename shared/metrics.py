@@ -8,6 +8,8 @@ from shared.events import FACTS
 
 STREAMS = tuple(fact.stream for fact in FACTS)
 ENDINGS = ("recorded", "duplicate", "gone", "deferred", "failed", "given_back", "lost")
+CACHED = ("page", "summary")
+CACHE_RESULTS = ("hit", "miss", "busy")
 MODEL_RESULTS = ("ok", "busy", "down", "stop", "refused", "unreadable", "cancelled")
 
 ENTRIES = Counter("quire_entries_total", "Entries that left this worker's hands, by how", ["stream", "ending"])
@@ -31,6 +33,9 @@ MODEL_SECONDS = Histogram(
     buckets=(0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92),
 )  # OpenTelemetry GenAI semantic conventions, gen_ai.client.operation.duration
 MODEL_TOKENS = Counter("quire_model_tokens_total", "Tokens, as the server counted them", ["direction"])
+CACHE = Counter(
+    "quire_cache_total", "Questions looked up in the cache; busy: another was asking it", ["what", "result"]
+)
 
 BACKLOG = Gauge("quire_stream_entries", "Entries of a work stream: waiting and in hand", ["stream"])
 IN_HAND = Gauge("quire_stream_entries_in_hand", "Entries of a work stream that a worker holds", ["stream"])
@@ -59,3 +64,6 @@ for _result in MODEL_RESULTS:
     MODEL_CALLS.labels(_result)
 for _direction in ("in", "out"):
     MODEL_TOKENS.labels(_direction)
+for _what in CACHED:
+    for _result in CACHE_RESULTS:
+        CACHE.labels(_what, _result)

@@ -59,10 +59,11 @@ class Rendered(Outcome, frozen=True, kw_only=True):
 
 
 class PageRead(Outcome, frozen=True, kw_only=True):
-    """A page was read; its analysis lies in `blob`."""
+    """A page was read; its analysis lies in `blob`. `cached`: for another page or document, or the same one before."""
 
     blob: str
     usage: Usage
+    cached: bool = False
 
 
 class BatchDone(Outcome, frozen=True, kw_only=True):

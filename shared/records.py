@@ -9,6 +9,8 @@ from typing import Literal
 
 import msgspec
 
+from shared.errors import Gone
+from shared.events import Fact
 from shared.outcomes import Usage
 from shared.selection import Selection
 
@@ -87,6 +89,13 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     def batch_ordinals(self, batch: int) -> range:
         """Ordinals of a batch, in order."""
         return range(batch * self.batch_size, min((batch + 1) * self.batch_size, self.pages))
+
+
+def wanted(job: Job | None, fact: Fact) -> Job:
+    """The job that a fact is of. Raises Gone where nobody wants its work now."""
+    if job is None or job.run != fact.run or job.status in TERMINAL:
+        raise Gone(f"job {fact.job} has ended, or its run {fact.run} was replaced")
+    return job
 
 
 class PageRecord(msgspec.Struct, frozen=True, kw_only=True):

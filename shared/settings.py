@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
+from msgspec import Meta
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
@@ -48,6 +49,13 @@ class ModelSettings(Settings, frozen=True, kw_only=True, rename="upper"):
     """One model call, from the request to its last byte."""
     prices_file: str = ""
     """JSON file of prices by model, in USD per million tokens; replaces shared/ai/prices.json."""
+
+
+class AskingSettings(ModelSettings, frozen=True, kw_only=True, rename="upper"):
+    """What services need on top whose questions to the model are paid for once."""
+
+    cache_ttl_s: Annotated[int, Meta(ge=0)] = 2_592_000
+    """How long the same page or summary of the same user is not paid for again: 30 days. 0: no time at all."""
 
 
 class SettingsError(Exception):

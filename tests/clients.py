@@ -34,11 +34,11 @@ class Client:
         job: str = (await self.images(made))["job_id"]
         return job
 
-    async def images(self, pages: Sequence[bytes]) -> Json:
+    async def images(self, pages: Sequence[bytes], *, user: str = "reader") -> Json:
         """Submit page images, silently; the 202 answer."""
         body = {
             "job_id": str(uuid.uuid4()),
-            "user_id": "reader",
+            "user_id": user,
             "images_base64": [pybase64.b64encode_as_string(page) for page in pages],
             "num_pages": len(pages),
             "file_type": "jpeg",

@@ -132,13 +132,14 @@ class Fleet:
         await eventually(missing, within_s=READY_S, until=lambda names: not names)
 
     async def fresh(self) -> None:
-        """As if nothing had been before: no job runs, the model behaves, and nobody knows its limits."""
+        """As if nothing had been before: no job runs, the model behaves, nobody knows its limits or what it said."""
         self.model.behave(Behaviour())
         active: Any = await self.redis.zrange(keys.ACTIVE, 0, -1)
         for ref in active:
             await self.api.cancel(ref.partition("/")[2])
         self.model.forget()
-        await self.redis.delete(keys.limiter(PAGE_MODEL), keys.limiter(SUMMARY_MODEL))
+        answers = [key async for key in self.redis.scan_iter(keys.cache("*"), count=1000)]
+        await self.redis.delete(keys.limiter(PAGE_MODEL), keys.limiter(SUMMARY_MODEL), *answers)
 
 
 @asynccontextmanager

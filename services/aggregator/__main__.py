@@ -9,14 +9,16 @@ from typing import TypeVar
 import msgspec
 
 from services.aggregator import handler
+from services.aggregator.levels import Asker
 from services.aggregator.prompts import Message
 from shared import service
 from shared.ai import model as ai
 from shared.ai.answers import Answer
+from shared.cache import Cache
 from shared.consumer import Stage
 from shared.events import BatchSummarized, PageAnalyzed
 from shared.limiter import Limiter
-from shared.settings import ModelSettings
+from shared.settings import AskingSettings
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -24,7 +26,7 @@ BATCHES = 32  # most entries only say that a page has ended: they are noted at o
 DOCUMENTS = 8
 
 
-class AggregatorSettings(ModelSettings, frozen=True, kw_only=True, rename="upper"):
+class AggregatorSettings(AskingSettings, frozen=True, kw_only=True, rename="upper"):
     """What the aggregator needs on top."""
 
     summary_model: str = "gpt-6.1-terra"
@@ -35,18 +37,27 @@ async def main(app: service.App[AggregatorSettings]) -> None:
     """Consume both stages until told to stop."""
     settings = app.settings
     limiter = Limiter(app.redis, settings.summary_model, rpm=settings.llm_rpm, tpm=settings.llm_tpm)
+    cache = Cache(
+        app.redis,
+        what="summary",
+        fetch=app.blobs.get,
+        worker=app.worker,
+        lease_s=settings.lease_s,
+        ttl_s=settings.cache_ttl_s,
+    )
     async with ai.connect(settings, limiter) as model:
 
         async def ask(answer: type[T], messages: Sequence[Message], *, job: str, run: str) -> Answer[T]:
             clear = partial(app.control.clear, job, run)
             return await model.ask(answer, model=settings.summary_model, messages=messages, clear=clear)
 
+        asker = partial(Asker, model=settings.summary_model, ask=ask, claim=cache.claim, keep=app.blobs.put)
         summarize_batch = partial(
             handler.summarize_batch,
             job=app.jobs.get,
             pages=app.jobs.pages,
             fetch=app.blobs.get,
-            ask=ask,
+            asker=asker,
             keep=app.blobs.put,
         )
         summarize_document = partial(
@@ -55,7 +66,7 @@ async def main(app: service.App[AggregatorSettings]) -> None:
             pages=app.jobs.pages,
             batches=app.jobs.batches,
             fetch=app.blobs.get,
-            ask=ask,
+            asker=asker,
             keep=app.blobs.put,
         )
         await app.consume(

@@ -10,13 +10,13 @@ from typing import TypeVar
 import msgspec
 
 from services.aggregator import citations, levels, prompts
-from services.aggregator.levels import Ask, Asker
+from services.aggregator.levels import Asker
 from services.aggregator.prompts import Run
 from shared import blobs
-from shared.errors import Gone, Refused
+from shared.errors import Refused
 from shared.events import BatchSummarized, PageAnalyzed
 from shared.outcomes import BatchDone, DocumentDone, Noted, Outcome
-from shared.records import TERMINAL, BatchRecord, Job, PageRecord
+from shared.records import BatchRecord, Job, PageRecord, wanted
 from shared.results import BatchSummary, Cited, DocumentSummary, PageAnalysis
 
 log = logging.getLogger(__name__)
@@ -28,13 +28,14 @@ Pages = Callable[[Job, Sequence[int]], Awaitable[list[PageRecord]]]
 Batches = Callable[[Job], Awaitable[list[BatchRecord]]]
 Fetch = Callable[[str], Awaitable[bytes]]
 Keep = Callable[[str, bytes], Awaitable[None]]
+NewAsker = Callable[[Job, PageAnalyzed | BatchSummarized], Asker]
 
 AT_ONCE = 8  # blobs fetched together
 PAGES_AT_ONCE = 500  # records read together: the answer stays well under a megabyte
 
 
 async def summarize_batch(
-    fact: PageAnalyzed, *, job: GetJob, pages: Pages, fetch: Fetch, ask: Ask, keep: Keep
+    fact: PageAnalyzed, *, job: GetJob, pages: Pages, fetch: Fetch, asker: NewAsker, keep: Keep
 ) -> Outcome:
     """The batch's summary, after its last page. A batch of gaps only has none, and of empty pages an empty one.
 
@@ -42,7 +43,7 @@ async def summarize_batch(
     """
     if not fact.last:
         return Noted()
-    known = await _current(fact, job)
+    known = wanted(await job(fact.job), fact)
     records = await pages(known, known.batch_ordinals(fact.batch))
     read = [record for record in records if record.blob]
     gaps = [record.page for record in records if _is_gap(record)]
@@ -54,24 +55,24 @@ async def summarize_batch(
     if not own and not any(page.text.strip() or page.figures for page in analyses):
         empty = BatchSummary(title="", statements=[])  # asked about nothing, a model makes something up
         return BatchDone(blob=await _kept(empty, blobs.batch_result(fact.job, fact.run, fact.batch), keep))
-    asker = Asker(ask, fetch=fetch, keep=keep, job=fact.job, run=fact.run)
-    made = await levels.batch(shown, gaps=gaps, asker=asker)
+    asking = asker(known, fact)
+    made = await levels.batch(shown, gaps=gaps, asker=asking)
     statements = citations.batch(
         made.statements, pages=[record.page for record in records], read=[number for number, _ in shown]
     )
     summary = BatchSummary(title=made.title.strip(), statements=statements or own)
     blob = await _kept(summary, blobs.batch_result(fact.job, fact.run, fact.batch), keep)
     log.info("batch %d summarised", fact.batch, extra={"action": "batch_summarized", "statements": len(statements)})
-    return BatchDone(blob=blob, usage=asker.usage)
+    return BatchDone(blob=blob, usage=asking.usage)
 
 
 async def summarize_document(
-    fact: BatchSummarized, *, job: GetJob, pages: Pages, batches: Batches, fetch: Fetch, ask: Ask, keep: Keep
+    fact: BatchSummarized, *, job: GetJob, pages: Pages, batches: Batches, fetch: Fetch, asker: NewAsker, keep: Keep
 ) -> Outcome:
     """The document's summary, after its last batch. It cites only pages that were read."""
     if not fact.last:
         return Noted()
-    known = await _current(fact, job)
+    known = wanted(await job(fact.job), fact)
     survey = await _survey(known, pages)
     if survey.opening is None and not survey.gaps:
         told = "The page is blank." if known.pages == 1 else f"All {known.pages} pages are blank."
@@ -94,21 +95,21 @@ async def summarize_document(
         return DocumentDone(failed=f"The pages could be read, but not summarised: {reason}")
     (opening,) = await _fetch_all([survey.opening.blob], PageAnalysis, fetch)
     without = {record.batch for record in records if not record.blob}
-    asker = Asker(ask, fetch=fetch, keep=keep, job=fact.job, run=fact.run)
+    asking = asker(known, fact)
     messages = prompts.document(
         (survey.opening.page, opening),
-        await levels.shortened(runs, read=list(survey.read), asker=asker),
+        await levels.shortened(runs, read=list(survey.read), asker=asking),
         gaps=survey.gaps,
         unsummarised=[page for page, batch in survey.read.items() if batch in without],
     )
-    made = await asker.whole(DocumentSummary, messages)
+    made = await asking.one(DocumentSummary, messages)
     said = {page for run in runs for statement in run.summary.statements for page in statement.pages}
     summary = citations.document(made, read=list(survey.read), said=sorted(said))
     if not summary.title:
         summary = msgspec.structs.replace(summary, title=next(iter(opening.headings), runs[0].summary.title))
     blob = await _kept(summary, blobs.document_result(fact.job, fact.run), keep)
     log.info("document summarised", extra={"action": "document_summarized", "sections": len(summary.sections)})
-    return DocumentDone(blob=blob, usage=asker.usage)
+    return DocumentDone(blob=blob, usage=asking.usage)
 
 
 class _Survey(msgspec.Struct):
@@ -138,13 +139,6 @@ async def _survey(known: Job, pages: Pages) -> _Survey:
                 survey.gaps.append(record.page)
                 survey.reason = survey.reason or record.reason
     return survey
-
-
-async def _current(fact: PageAnalyzed | BatchSummarized, job: GetJob) -> Job:
-    known = await job(fact.job)
-    if known is None or known.run != fact.run or known.status in TERMINAL:
-        raise Gone(f"job {fact.job} has ended, or its run {fact.run} was replaced")
-    return known
 
 
 async def _fetch_all(keys: Sequence[str], kind: type[T], fetch: Fetch) -> list[T]:

@@ -1,13 +1,12 @@
-"""Asks in parts for what does not fit one prompt: the levels of the summary tree.
+"""Asks for summaries, and in parts for what does not fit one prompt: the levels of the summary tree.
 
-A part's summary is kept under a name made of what was asked, so that it is not bought again when the work is done again
-after a crash.
+What is answered is kept, so that nothing is bought again when the work is done again after a crash, or when the same
+document comes again.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, TypeVar
 
@@ -15,14 +14,16 @@ import msgspec
 
 from services.aggregator import citations, prompts, tree
 from services.aggregator.prompts import Message, Run
-from shared import blobs
+from shared import blobs, questions
 from shared.ai.answers import Answer
+from shared.events import Fact
 from shared.outcomes import Usage
+from shared.questions import Claim
+from shared.records import Job
 from shared.results import BatchSummary, Cited, DocumentSummary, PageAnalysis
 
 T = TypeVar("T", bound=msgspec.Struct)
 
-Fetch = Callable[[str], Awaitable[bytes]]
 Keep = Callable[[str, bytes], Awaitable[None]]
 
 AT_ONCE = 4  # parts asked for together
@@ -35,42 +36,42 @@ class Ask(Protocol):
 
 
 class Asker:
-    """Asks for one run of one job, and keeps what was answered for parts."""
+    """Asks for one fact's piece of work. What was answered before is not asked."""
 
-    def __init__(self, ask: Ask, *, fetch: Fetch, keep: Keep, job: str, run: str) -> None:
-        self._ask = ask
-        self._fetch = fetch
-        self._keep = keep
+    def __init__(self, job: Job, fact: Fact, *, model: str, ask: Ask, claim: Claim, keep: Keep) -> None:
         self._job = job
-        self._run = run
+        self._fact = fact
+        self._model = model
+        self._ask = ask
+        self._claim = claim
+        self._keep = keep
         self.usage = Usage()
+        """Of the answers that this piece of work paid for, also where it did so before it was interrupted."""
 
-    async def whole(self, answer: type[T], messages: Sequence[Message]) -> T:
-        """Ask, and count what it used."""
-        answered = await self._ask(answer, messages, job=self._job, run=self._run)
-        self.usage += answered.usage
+    async def one(self, answer: type[T], messages: Sequence[Message]) -> T:
+        """Ask. Raises what `ask` and `claim` raise."""
+        job, run = self._fact.job, self._fact.run
+        question = questions.question(self._job, answer, msgspec.json.encode(messages), model=self._model)
+        async with self._claim(question, self._fact) as held:
+            if held.found is not None:
+                self.usage += held.found.usage
+                return held.found.value
+            answered = await self._ask(answer, messages, job=job, run=run)
+            self.usage += answered.usage
+            blob = blobs.summary_answer(job, run, question.digest)
+            await self._keep(blob, msgspec.json.encode(answered.value))
+            await held.keep(blob, answered.usage)
         return answered.value
-
-    async def part(self, answer: type[T], messages: Sequence[Message]) -> T:
-        """Ask, unless the same was asked before."""
-        digest = hashlib.sha256(msgspec.json.encode([answer.__name__, messages])).hexdigest()[:32]
-        key = blobs.summary_part(self._job, self._run, digest)
-        try:
-            return msgspec.json.decode(await self._fetch(key), type=answer)
-        except FileNotFoundError:
-            value = await self.whole(answer, messages)
-        await self._keep(key, msgspec.json.encode(value))
-        return value
 
     async def parts(self, answer: type[T], asked: Sequence[Sequence[Message]]) -> list[T]:
         """Ask for several parts, a few at once; answers in order. The first error is raised when all have ended."""
         gate = asyncio.Semaphore(AT_ONCE)
 
-        async def one(messages: Sequence[Message]) -> T:
+        async def part(messages: Sequence[Message]) -> T:
             async with gate:
-                return await self.part(answer, messages)
+                return await self.one(answer, messages)
 
-        found = await asyncio.gather(*map(one, asked), return_exceptions=True)
+        found = await asyncio.gather(*map(part, asked), return_exceptions=True)
         values: list[T] = []
         for value in found:
             if isinstance(value, BaseException):
@@ -83,7 +84,7 @@ async def batch(shown: Sequence[tuple[int, PageAnalysis]], *, gaps: Sequence[int
     """A batch's summary: one prompt, or, where its pages are too long for one, several whose statements are joined."""
     parts = tree.parts([prompts.page_length(page) for _, page in shown], prompts.BATCH_CHARS)
     if len(parts) == 1:
-        return await asker.whole(BatchSummary, prompts.batch(shown, gaps=gaps))
+        return await asker.one(BatchSummary, prompts.batch(shown, gaps=gaps))
     asked = [prompts.batch([shown[i] for i in part], gaps=gaps) for part in parts]
     made = await asker.parts(BatchSummary, asked)
     return BatchSummary(

@@ -10,13 +10,14 @@ from msgspec import Meta
 from services.page_worker import handler, vision
 from shared import service
 from shared.ai import model as ai
+from shared.cache import Cache
 from shared.consumer import Stage
 from shared.events import PageRequested
 from shared.limiter import Limiter
-from shared.settings import ModelSettings
+from shared.settings import AskingSettings
 
 
-class PageWorkerSettings(ModelSettings, frozen=True, kw_only=True, rename="upper"):
+class PageWorkerSettings(AskingSettings, frozen=True, kw_only=True, rename="upper"):
     """What the page worker needs on top."""
 
     page_model: str = "gpt-6-luna"
@@ -29,9 +30,24 @@ async def main(app: service.App[PageWorkerSettings]) -> None:
     """Consume pages until told to stop."""
     settings = app.settings
     limiter = Limiter(app.redis, settings.page_model, rpm=settings.llm_rpm, tpm=settings.llm_tpm)
+    cache = Cache(
+        app.redis,
+        what="page",
+        fetch=app.blobs.get,
+        worker=app.worker,
+        lease_s=settings.lease_s,
+        ttl_s=settings.cache_ttl_s,
+    )
     async with ai.connect(settings, limiter) as model:
-        read = partial(vision.read, ask=model.ask, model=settings.page_model, clear=app.control.clear)
-        handle = partial(handler.handle, fetch=app.blobs.get, keep=app.blobs.put, read=read)
+        handle = partial(
+            handler.handle,
+            job=app.jobs.get,
+            fetch=app.blobs.get,
+            keep=app.blobs.put,
+            question=partial(vision.question, model=settings.page_model),
+            claim=cache.claim,
+            read=partial(vision.read, ask=model.ask, model=settings.page_model, clear=app.control.clear),
+        )
         await app.consume(Stage(PageRequested, handle, slots=settings.page_concurrency, permits=limiter))
 
 

@@ -7,10 +7,12 @@ from functools import partial
 
 import pybase64
 
-from shared import markup
+from shared import markup, questions
 from shared.ai.answers import Answer
 from shared.errors import Refused
 from shared.events import PageRequested
+from shared.questions import Question
+from shared.records import Job
 from shared.results import PageAnalysis
 
 Ask = Callable[..., Awaitable[Answer[PageAnalysis]]]
@@ -53,11 +55,20 @@ async def read(
     )
 
 
+def question(job: Job, image: bytes, text: str, *, model: str) -> Question[PageAnalysis]:
+    """What is asked about a page of this job. `text`: the page's text layer.
+
+    The page's number is told to the model, but is no part of the question: it only helps to tell a page number that is
+    printed on the page from its text, so that the same page is the same question wherever it stands.
+    """
+    return questions.question(job, PageAnalysis, SYSTEM.encode(), _shown(text).encode(), image, model=model)
+
+
 def messages(number: int, image: bytes, text: str) -> list[dict[str, object]]:
     """The chat. `text`: the page's text layer, "" if it has none."""
     told = f"Read page {number}."
-    if text.strip():
-        told = f"Read page {number}. Its text layer:\n{markup.page(number, text[:LONGEST_TEXT])}"
+    if layer := _shown(text):
+        told = f"Read page {number}. Its text layer:\n{markup.page(number, layer)}"
     url = f"data:{media_type(image)};base64,{pybase64.b64encode_as_string(image)}"
     return [
         {"role": "system", "content": SYSTEM},
@@ -69,6 +80,11 @@ def messages(number: int, image: bytes, text: str) -> list[dict[str, object]]:
             ],
         },
     ]
+
+
+def _shown(text: str) -> str:
+    """As much of a text layer as the model is shown; "" where there is nothing in it."""
+    return text[:LONGEST_TEXT] if text.strip() else ""
 
 
 def media_type(image: bytes) -> str:

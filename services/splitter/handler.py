@@ -10,10 +10,10 @@ from pathlib import Path
 from services.splitter.groups import in_groups
 from services.splitter.orders import Picture
 from shared import blobs
-from shared.errors import Gone, Refused
+from shared.errors import Refused
 from shared.events import BatchRequested, DocSubmitted
 from shared.outcomes import Planned, Rendered, RenderedPage
-from shared.records import TERMINAL, Job
+from shared.records import Job, wanted
 from shared.selection import Selection
 
 GROUP_PAGES = 4  # a report is one ledger script: 7 for a batch of 25
@@ -35,7 +35,7 @@ async def plan(
     """The document's pages are known. Raises Refused where it can't be opened, has more pages than `max_pages`, or
     fewer than are asked for; Gone where nobody wants it now.
     """
-    known = await _current(fact, job)
+    known = wanted(await job(fact.job), fact)
     if known.kind == "images":
         return Planned(pages=known.pages)
     async with local(_pdf(known)) as path:
@@ -64,7 +64,7 @@ async def render(
     `ahead`: pages in the works at a time. A page that can't be rendered is reported as failed, and why; one on which
     nothing stands, as blank. Raises Gone where nobody wants the pages now, RetryLater where no render process starts.
     """
-    known = await _current(fact, job)
+    known = wanted(await job(fact.job), fact)
     ordinals = known.batch_ordinals(fact.batch)
     left = len(ordinals)
     async with AsyncExitStack() as files:
@@ -114,13 +114,6 @@ async def _stored(picture: Picture, ordinal: int, *, job: Job, put: Put) -> Rend
         text = blobs.page_text(job.ref, job.run, ordinal)
         await put(text, picture.text.encode())
     return RenderedPage(ordinal=ordinal, page=job.page_of(ordinal), image=image, text=text, blank=picture.blank)
-
-
-async def _current(fact: DocSubmitted | BatchRequested, job: GetJob) -> Job:
-    known = await job(fact.job)
-    if known is None or known.run != fact.run or known.status in TERMINAL:
-        raise Gone(f"job {fact.job} has ended, or its run {fact.run} was replaced")
-    return known
 
 
 def _pages(count: int) -> str:

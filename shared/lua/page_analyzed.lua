@@ -2,7 +2,7 @@
 -- A page was read. The first success wins, from whichever round and worker.
 -- KEYS: job read gaps batches gates
 -- INCLUDE: base job release end_page
--- A: job run id unit ordinal page round record(JSON) usage
+-- A: job run id unit ordinal page round record(JSON) usage cached (nil: not told, which is no)
 -- Answers 'recorded', 'duplicate', 'late' (a gap that its batch's summary has already told) or 'gone'. Safe to repeat.
 
 local function take_out()
@@ -36,6 +36,7 @@ end
 
 redis.call('HSETNX', K.read, A.ordinal, A.record)
 add_usage(A.usage)
+if A.cached then redis.call('HINCRBY', K.job, 'cached', 1) end
 if was_gap then
   redis.call('HDEL', K.gaps, A.ordinal)
   redis.call('HINCRBY', K.job, 'failed', -1)

@@ -110,7 +110,8 @@ async def test_a_long_document_is_read_whole_each_page_once_and_leaves_nothing_b
     assert status["pages"] == {"done": pages, "failed": 0, "cached": 0, "blank": 0}
 
     batches = pages // BATCH_PAGES
-    levels = len(list(fleet.folder.glob(f"blobs/jobs/local/{job}/*/parts/*.json")))
+    answers = len(list(fleet.folder.glob(f"blobs/jobs/local/{job}/*/answers/*.json")))
+    levels = answers - batches - 1
     stats = fleet.model.stats()
     assert stats.by_schema == {
         "page_analysis": {"answer": pages},

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import msgspec
 import pytest
 import pytest_asyncio
 import redis.asyncio
@@ -120,6 +121,9 @@ async def test_an_idle_fleet_leaves_nothing_in_its_streams(fleet: Fleet, cli: re
     kept = streams | {keys.dead(stream) for stream in streams} | {keys.CLOCK, keys.CONTROL, keys.LIVE}
     kept |= {keys.limiter(PAGE_MODEL), keys.limiter(SUMMARY_MODEL)}
     found: Any = await cli.keys()
-    assert {key for key in found if not key.startswith(("job:", keys.live("")))} <= kept, (
+    assert {key for key in found if not key.startswith(("job:", keys.live(""), keys.cache("")))} <= kept, (
         "no queue, no deferred set, no counter, no mark of any job"
     )
+    for key in (key for key in found if key.startswith(keys.cache(""))):
+        assert "blob" in msgspec.json.decode(await cli.get(key)), "no claim is left, only answers"
+        assert await cli.ttl(key) > 0

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
 import pytest
 
 from services.aggregator import handler
+from services.aggregator.levels import Asker
 from shared import markup
 from shared.ai.answers import Answer
 from shared.errors import Gone, Refused, RetryLater
@@ -16,6 +18,7 @@ from shared.events import BatchSummarized, PageAnalyzed
 from shared.outcomes import BatchDone, DocumentDone, Noted, Outcome, Usage
 from shared.records import BatchRecord, Job, PageRecord
 from shared.results import BatchSummary, Cited, DocumentSummary, PageAnalysis, Section
+from tests.shelves import Shelf
 
 USAGE = Usage(calls=1, tokens_in=10, tokens_out=5, cost_usd=0.001)
 GAP = "The model refused it"
@@ -64,6 +67,7 @@ class World:
             made = BatchSummary(title=f"Batch {batch}", statements=[Cited(text=f"Said {batch}.", pages=[page])])
             self.blobs[f"b{batch}"] = msgspec.json.encode(made)
         self.prompts: list[str] = []
+        self.asker = partial(Asker, model="pen", ask=self.ask, claim=Shelf(self.blobs).claim, keep=self.keep)
 
     async def get_job(self, ref: str) -> Job | None:
         return self.job
@@ -94,13 +98,13 @@ class World:
 
     async def batch(self, fact: PageAnalyzed = LAST_PAGE) -> Outcome:
         return await handler.summarize_batch(
-            fact, job=self.get_job, pages=self.get_pages, fetch=self.fetch, ask=self.ask, keep=self.keep
+            fact, job=self.get_job, pages=self.get_pages, fetch=self.fetch, asker=self.asker, keep=self.keep
         )
 
     async def document(self, fact: BatchSummarized = LAST_BATCH) -> Outcome:
         return await handler.summarize_document(
-            fact, job=self.get_job, pages=self.get_pages, batches=self.get_batches, fetch=self.fetch, ask=self.ask,
-            keep=self.keep,
+            fact, job=self.get_job, pages=self.get_pages, batches=self.get_batches, fetch=self.fetch,
+            asker=self.asker, keep=self.keep,
         )  # fmt: skip
 
     def kept(self, outcome: Outcome) -> Any:
@@ -176,6 +180,23 @@ async def test_a_blob_store_that_fails_is_not_taken_for_a_missing_result() -> No
 
     with pytest.raises(RetryLater, match="slow"):
         await Failing(BATCH).batch()
+
+
+async def test_a_batch_that_was_summarised_before_is_not_asked_about_again_and_costs_nothing() -> None:
+    world = World(BATCH)
+    first = await world.batch()
+    again = await world.batch(msgspec.structs.replace(LAST_PAGE, round=1, rev=2))
+    assert len(world.prompts) == 1
+    assert isinstance(again, BatchDone)
+    assert (again.usage, world.kept(again)) == (Usage(), world.kept(first))
+
+
+async def test_what_this_very_batch_paid_for_is_its_own_though_its_worker_went_before_it_was_recorded() -> None:
+    world = World(BATCH)
+    await world.batch()
+    again = await world.batch()
+    assert isinstance(again, BatchDone)
+    assert (len(world.prompts), again.usage) == (1, USAGE)
 
 
 # Documents ----------------------------------------------------------------------------------------------------------
