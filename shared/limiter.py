@@ -2,7 +2,8 @@
 
 A permit is one call that may be made now. The consumer of a stage whose handler always calls the model takes permits
 before it reads, so that no page waits for the limit in a worker's hands; `acquire` finds the permit that came with the
-entry, or takes one. Every permit is settled: by the call's result, or as unused.
+entry, or takes one. Every permit is settled: by the call's result, or as unused. Before the first answer, in an outage
+and while the key is refused there is one at a time, the probe's, which only a call that is about to be made takes.
 """
 
 from __future__ import annotations
@@ -26,19 +27,28 @@ PATIENCE_S = 2.0
 """A longer wait for the limit is spent outside the worker's slot: the entry is deferred."""
 
 
+EXTEND_S = 1.5
+"""A probe's call says so often that it goes on; lua/include/probe.lua waits for three of them."""
+
+
 class Permit(msgspec.Struct):
-    """One call. `reserved`: tokens set aside for it. Used at most once."""
+    """One call. `reserved`: tokens set aside for it. Used at most once. `probe`: its number where it is one, else 0."""
 
     reserved: int
+    probe: int = 0
     used: bool = False
 
 
 class Grant(msgspec.Struct, frozen=True):
-    """What the limiter answered: permits to use now, or how long to wait, and why if the fleet is paused."""
+    """What the limiter answered: permits to use now, or how long to wait, and why if the fleet is paused.
+
+    `probe_wanted`: the model is to be tried with one call, whose permit is `acquire`'s to take.
+    """
 
     permits: list[Permit]
     wait_s: float
     why: str
+    probe_wanted: bool = False
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,10 +85,29 @@ class Limiter:
         self._rpm = rpm
         self._tpm = tpm
 
-    async def take(self, wanted: int) -> Grant:
-        """Up to `wanted` permits, without waiting."""
-        granted, wait_ms, reserved, why = await self._call("take", wanted=wanted, rpm=self._rpm, tpm=self._tpm)
-        return Grant([Permit(reserved) for _ in range(granted)], wait_ms / 1000, why)
+    async def take(self, wanted: int, *, looking: bool = False) -> Grant:
+        """Up to `wanted` permits, without waiting.
+
+        `looking`: there is no call to make yet, so that a probe is not taken: who has one to make must not wait for it.
+        """
+        granted, wait_ms, reserved, why, probe = await self._call(
+            "take", wanted=wanted, rpm=self._rpm, tpm=self._tpm, looking=looking
+        )
+        permits = [Permit(reserved, max(probe, 0)) for _ in range(granted)]
+        return Grant(permits, wait_ms / 1000, why, probe_wanted=probe < 0)
+
+    async def extend(self, permit: Permit, over: asyncio.Event) -> None:
+        """Keep a probe's turn until its call is `over`: else another follows it after some seconds."""
+        while not over.is_set():
+            try:
+                await self._call("extend", probe=permit.probe)
+            except (RedisError, OSError) as error:
+                log.warning("probe not extended: %s", error, extra={"action": "extend_failed"})
+            try:
+                async with asyncio.timeout(EXTEND_S):
+                    await over.wait()
+            except TimeoutError:
+                continue
 
     async def give_back(self, permits: list[Permit]) -> None:
         """Return those of the permits that were not used."""
@@ -88,7 +117,7 @@ class Limiter:
         if not unused:
             return
         try:
-            await self._settle(Result(kind="cancelled"), unused[0].reserved, kind="unused", n=len(unused))
+            await self._settle(Result(kind="cancelled"), unused[0], kind="unused", n=len(unused))
         except (RedisError, OSError) as error:
             log.warning("permits not returned: %s", error, extra={"action": "settle_failed"})
 
@@ -116,20 +145,21 @@ class Limiter:
     async def settle(self, permit: Permit, result: Result) -> bool:
         """Tell what came of a call. True where its failure counts against the page, False in an outage."""
         try:
-            return bool(await self._settle(result, permit.reserved, kind=result.kind, n=0))
+            return bool(await self._settle(result, permit, kind=result.kind, n=0))
         except (RedisError, OSError) as error:
             # The call is over and may be paid for: its outcome is worth more than the books of the limiter.
             log.warning("call not settled: %s", error, extra={"action": "settle_failed"})
             return True
 
-    async def _settle(self, result: Result, reserved: int, *, kind: str, n: int) -> int:
+    async def _settle(self, result: Result, permit: Permit, *, kind: str, n: int) -> int:
         limits = result.limits or Limits()
         answer: int = await self._call(
             "settle",
             kind=kind,
             n=n,
             tokens=result.tokens,
-            estimate=reserved,
+            estimate=permit.reserved,
+            probe=permit.probe,
             wait_ms=int((result.retry_after_s or 0) * 1000),
             rpm=limits.rpm or 0,
             tpm=limits.tpm or 0,
