@@ -17,10 +17,11 @@ from typing import Any
 import msgspec
 from redis.exceptions import RedisError
 
+from shared import spending
 from shared.errors import RetryLater
 from shared.lease import Held
 from shared.ledger import Entry, Ledger
-from shared.outcomes import Noted, Outcome
+from shared.outcomes import Noted, Outcome, Usage
 from shared.retry import judge
 from shared.suspects import BURIED_AFTER, Suspects
 
@@ -47,7 +48,7 @@ class Work:
 
     async def do(self, held: Held) -> str:
         """Work on an entry to its end. Answers how it ended, a value of metrics.ENDINGS. Raises Unrecorded."""
-        entry, ledger = held.entry, self._ledger
+        entry, ledger, purse = held.entry, self._ledger, spending.begin()
         try:
             held.begin()
             if entry.fact.crashes >= BURIED_AFTER:
@@ -63,7 +64,7 @@ class Work:
         except asyncio.CancelledError:
             match held.why:
                 case "stop":
-                    await ledger.give_back(entry)
+                    await ledger.give_back(entry, usage=purse.spent)
                     return "given_back"
                 case "cancelled":
                     await ledger.record(entry, Noted())
@@ -74,7 +75,7 @@ class Work:
         except Unrecorded:
             raise
         except Exception as error:  # noqa: BLE001 - a handler's bug must cost its entry, not the stream
-            return await self._judge(held, error)
+            return await self._judge(held, error, purse.spent)
 
     async def _outcomes(self, held: Held) -> str:
         answer = self._handler(held.entry.fact)
@@ -100,7 +101,7 @@ class Work:
             held.recording = False
         return word if word in ("duplicate", "gone") else "recorded"
 
-    async def _judge(self, held: Held, error: Exception) -> str:
+    async def _judge(self, held: Held, error: Exception, spent: Usage) -> str:
         ledger, fact = self._ledger, held.entry.fact
         if isinstance(error, RedisError):
             error = RetryLater(str(error), counted=False)  # its being away is no entry's failure
@@ -112,8 +113,8 @@ class Work:
                 await ledger.record(entry, Noted())
                 return "gone"
             case "fail":
-                await ledger.fail(entry, verdict.reason)
+                await ledger.fail(entry, verdict.reason, usage=spent)
                 return "failed"
             case "defer":
-                await ledger.defer(entry, delay_s=verdict.delay_s)
+                await ledger.defer(entry, delay_s=verdict.delay_s, usage=spent)
                 return "deferred"
