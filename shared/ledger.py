@@ -87,8 +87,16 @@ class Ledger:
         answer = await self._call("cancel", ref)
         if answer is None:
             return None
-        was, status, run, pages, batches = answer
-        return Cancelled(was=was, status=status, run=run, stopped_pages=pages, stopped_batches=batches)
+        was, status, run, pages, batches, rev, narration = answer
+        return Cancelled(
+            was=was,
+            status=status,
+            run=run,
+            stopped_pages=pages,
+            stopped_batches=batches,
+            rev=rev,
+            narration=narration,
+        )
 
     # Outcomes and failures of a stage -------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from contextvars import ContextVar
 from typing import Any, Literal
 
@@ -29,6 +30,9 @@ PATIENCE_S = 2.0
 
 EXTEND_S = 1.5
 """A probe's call says so often that it goes on; lua/include/probe.lua waits for three of them."""
+
+LONGEST_TURN_S = 25.0
+"""A probe that takes longer is joined by another, while its call goes on."""
 
 
 class Permit(msgspec.Struct):
@@ -80,6 +84,9 @@ class Limiter:
     """The limiter of one model. `rpm`, `tpm`: 0 for what the server tells, else without limit."""
 
     def __init__(self, redis: Redis, model: str, *, rpm: int = 0, tpm: int = 0) -> None:
+        self.model = model
+        self.refused = False
+        """The key of this process was refused, and no call of its own was answered since."""
         self._redis = redis
         self._key = keys.limiter(model)
         self._rpm = rpm
@@ -97,8 +104,12 @@ class Limiter:
         return Grant(permits, wait_ms / 1000, why, probe_wanted=probe < 0)
 
     async def extend(self, permit: Permit, over: asyncio.Event) -> None:
-        """Keep a probe's turn until its call is `over`: else another follows it after some seconds."""
-        while not over.is_set():
+        """Keep a probe's turn until its call is `over`: else another follows it after some seconds.
+
+        A turn has an end: where the model has come back meanwhile, a call that hangs is not waited for.
+        """
+        until = time.monotonic() + LONGEST_TURN_S
+        while not over.is_set() and time.monotonic() < until:
             try:
                 await self._call("extend", probe=permit.probe)
             except (RedisError, OSError) as error:
@@ -144,6 +155,8 @@ class Limiter:
 
     async def settle(self, permit: Permit, result: Result) -> bool:
         """Tell what came of a call. True where its failure counts against the page, False in an outage."""
+        if result.kind in ("ok", "stop"):
+            self.refused = result.kind == "stop"
         try:
             return bool(await self._settle(result, permit, kind=result.kind, n=0))
         except (RedisError, OSError) as error:

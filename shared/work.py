@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 from redis.exceptions import RedisError
 
-from shared import spending
+from shared import blobs, spending
 from shared.errors import RetryLater
 from shared.lease import Held
 from shared.ledger import Entry, Ledger
@@ -28,6 +28,7 @@ from shared.suspects import BURIED_AFTER, Suspects
 log = logging.getLogger(__name__)
 
 SUSPECT_WAIT_S = 2.0  # a suspect that can't run now is put aside for about so long
+BLOBS_WAIT_S = 5.0  # a full disk is not emptied in a second
 
 Handler = Callable[[Any], Awaitable[Outcome] | AsyncGenerator[Outcome, None]]
 """`handler(fact)` answers one outcome, or yields several, of which the last one acks."""
@@ -105,6 +106,9 @@ class Work:
         ledger, fact = self._ledger, held.entry.fact
         if isinstance(error, RedisError):
             error = RetryLater(str(error), counted=False)  # its being away is no entry's failure
+        if isinstance(error, blobs.FAILURES) and not isinstance(error, FileNotFoundError):
+            told = f"The blob store cannot be used: {blobs.first_line(error)}"
+            error = RetryLater(told, after=BLOBS_WAIT_S, counted=False)  # nor is a full disk
         verdict = judge(error, attempts=fact.attempts, max_attempts=self._max_attempts)
         log.warning(verdict.reason, extra={"action": verdict.next, "attempts": verdict.attempts})
         entry = Entry(id=held.entry.id, fact=msgspec.structs.replace(fact, attempts=verdict.attempts))
