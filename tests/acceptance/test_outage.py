@@ -1,12 +1,13 @@
 """An outage of the model is not the documents' fault: the fleet pauses, one call at a time probes, and no gap is made.
 
 The outages here last some seconds. `OUTAGE_S=600` makes them last ten minutes:
-`OUTAGE_S=600 make test-full ARGS="-k ten_minutes"`; each prints its figures with `-s`.
+`OUTAGE_S=600 make test-full ARGS="-k ten_minutes"`; `--log-cli-level=INFO` shows the figures.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import os
 import time
@@ -24,6 +25,8 @@ from tests.conftest import eventually
 from tests.fleets import Fleet
 from tests.standin.behaviour import Behaviour, Rule
 from tests.standin.calls import Call
+
+log = logging.getLogger(__name__)
 
 OUTAGE_S = float(os.environ.get("OUTAGE_S", "8"))
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(OUTAGE_S + 180)]
@@ -65,7 +68,7 @@ async def outage(fleet: Fleet, rule: Rule, *, latency_s: float = CALL_S) -> list
     await asyncio.sleep(OUTAGE_S)  # nothing to wait for: that nothing happens is what is tested
     fleet.model.behave(Behaviour(latency_s=CALL_S))
     calls = [call for call in [*fleet.model.calls, *fleet.model.spoken] if call.at > began]
-    print(f"{rule.does} {rule.status}: {len(calls)} calls in {OUTAGE_S:g} s")
+    log.info("%s %d: %d calls in %g s", rule.does, rule.status, len(calls), OUTAGE_S)
     return calls
 
 
@@ -91,7 +94,7 @@ async def all_at_work(fleet: Fleet, *, slots: int) -> float:
 
     await eventually(in_flight, within_s=2 * LONGEST_STEP_S, until=lambda calls: calls >= slots)
     took = time.monotonic() - began
-    print(f"all {slots} slots work again after {took:.1f} s")
+    log.info("all %d slots work again after %.1f s", slots, took)
     return took
 
 
