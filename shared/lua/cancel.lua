@@ -9,7 +9,6 @@
 -- read, and are dropped.
 
 local CHUNK = 500 -- units a command: far from Lua's limit of about 8,000 arguments
-local SILENCED = 'it was cancelled'
 
 local job = redis.call('HMGET', K.job, 'status', 'run', 'pages', 'done', 'failed', 'batches', 'batches_done',
   'batches_failed', 'rev', 'audio_reason')
