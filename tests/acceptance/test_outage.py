@@ -164,9 +164,10 @@ async def test_an_outage_at_the_very_first_call_makes_no_gap_in_ten_minutes(flee
 async def test_an_outage_while_summarising_makes_no_document_partial_in_ten_minutes(
     fleet: Fleet, schema: str, kind: str
 ) -> None:
+    # Had it been one for some summaries only, the others' answers would say that the failed ones are to blame.
     rule = Rule(schema=schema, does=KINDS[kind].does, status=KINDS[kind].status)
     fleet.model.behave(Behaviour(rules=[rule]))
-    jobs = [await fleet.api.pages(count, seed=95) for count in (1, 60)]
+    jobs = [await fleet.api.pages(60, seed=95)]
 
     async def asked() -> bool:
         return any(call.schema == schema for call in fleet.model.calls)
