@@ -28,7 +28,7 @@ from tests.standin.calls import Call
 
 log = logging.getLogger(__name__)
 
-OUTAGE_S = float(os.environ.get("OUTAGE_S", "8"))
+OUTAGE_S = float(os.environ.get("OUTAGE_S", "5"))
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(OUTAGE_S + 180)]
 
 SLOTS = 8
@@ -115,9 +115,9 @@ async def assert_whole(fleet: Fleet, *jobs: str) -> None:
 
 
 async def in_mid_reading(fleet: Fleet, *, seed: int) -> list[str]:
-    """Three documents, of which some pages are read and all slots are at work."""
+    """Two documents, of which some pages are read and all slots are at work."""
     fleet.model.behave(Behaviour(latency_s=CALL_S))
-    jobs = [await fleet.api.pages(60, seed=seed + n) for n in range(3)]
+    jobs = [await fleet.api.pages(40, seed=seed + n) for n in range(2)]
 
     async def done() -> int:
         return sum([(await fleet.api.status(job))["pages"]["done"] for job in jobs])
