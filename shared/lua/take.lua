@@ -9,12 +9,13 @@
 -- while the key is refused, one probe at a time goes out.
 
 local LOOK_MS = 200          -- those who wait for the very first answer look this often: it is mostly a call away
+local PROBED_MS = 2500       -- those who wait for another probe's answer come again, before its turn is over
 local FIRST_ESTIMATE = 2000  -- tokens of a call, before any was seen
 local EXPIRES_MS = 3600000
 
 local now = now_ms()
 local h = redis.call('HMGET', K.limiter, 'requests', 'tokens', 'at', 'rpm', 'tpm', 'estimate', 'seen', 'down', 'stopped',
-  'probe_at', 'paused_until', 'why')
+  'probe_at', 'paused_until', 'why', 'probe')
 local estimate = tonumber(h[6]) or FIRST_ESTIMATE
 
 local paused_until = tonumber(h[11]) or 0
@@ -24,6 +25,7 @@ if not h[7] or h[8] or h[9] then
   local probe_at = tonumber(h[10]) or 0
   if probe_at > now then
     local wait = probe_at - now
+    if h[13] then wait = math.min(wait, PROBED_MS) end
     if not (h[8] or h[9]) then wait = math.min(wait, LOOK_MS) end
     return {0, wait, math.ceil(estimate), h[12] or '', 0}
   end
