@@ -45,20 +45,21 @@ async def main(app: service.App[AggregatorSettings]) -> None:
         lease_s=settings.lease_s,
         ttl_s=settings.cache_ttl_s,
     )
+    app.calls(limiter)
     async with ai.connect(settings, limiter) as model:
 
         async def ask(answer: type[T], messages: Sequence[Message], *, job: str, run: str) -> Answer[T]:
             clear = partial(app.control.clear, job, run)
             return await model.ask(answer, model=settings.summary_model, messages=messages, clear=clear)
 
-        asker = partial(Asker, model=settings.summary_model, ask=ask, claim=cache.claim, keep=app.blobs.put)
+        asker = partial(Asker, model=settings.summary_model, ask=ask, claim=cache.claim, keep=app.blobs.keep)
         summarize_batch = partial(
             handler.summarize_batch,
             job=app.jobs.get,
             pages=app.jobs.pages,
             fetch=app.blobs.get,
             asker=asker,
-            keep=app.blobs.put,
+            keep=app.blobs.keep,
         )
         summarize_document = partial(
             handler.summarize_document,
@@ -67,7 +68,7 @@ async def main(app: service.App[AggregatorSettings]) -> None:
             batches=app.jobs.batches,
             fetch=app.blobs.get,
             asker=asker,
-            keep=app.blobs.put,
+            keep=app.blobs.keep,
         )
         await app.consume(
             Stage(PageAnalyzed, summarize_batch, slots=BATCHES),

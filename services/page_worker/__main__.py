@@ -38,12 +38,13 @@ async def main(app: service.App[PageWorkerSettings]) -> None:
         lease_s=settings.lease_s,
         ttl_s=settings.cache_ttl_s,
     )
+    app.calls(limiter)
     async with ai.connect(settings, limiter) as model:
         handle = partial(
             handler.handle,
             job=app.jobs.get,
             fetch=app.blobs.get,
-            keep=app.blobs.put,
+            keep=app.blobs.keep,
             question=partial(vision.question, model=settings.page_model),
             claim=cache.claim,
             read=partial(vision.read, ask=model.ask, model=settings.page_model, clear=app.control.clear),
