@@ -139,9 +139,10 @@ CONTROL = "control"
 LIVE = "live"
 """ZSET worker -> ms of its last sign of life: the index of `live(worker)`; the keeper removes the old."""
 
-
 DURABILITY_PROBE = "durability.probe"
 """STRING, a minute: written to find out whether the server waits for its disk when asked."""
+FITNESS_PROBE = "fitness.probe"
+"""STRING, a minute: what the server lets us do is tried on it."""
 
 
 def live(worker: str) -> str:
