@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- Ends a job that is not wanted any more: what is open leaves queue, deferred set and stream, found by arithmetic.
 -- KEYS: job
--- INCLUDE: base job release end_job
+-- INCLUDE: base job release retire end_job
 -- A: job
 -- Answers {was, status, run, pages stopped, batches stopped}, or nil for an unknown job. Safe to repeat: an ended job
 -- keeps its status. Entries of the other streams see the status when they are read, and are dropped.
