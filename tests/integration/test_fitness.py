@@ -15,12 +15,12 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from services.gateway import checkup
 from shared import bus, fitness
 from shared.bus import RedisUnfit
 from shared.health import serve
 from tests import apps, ledgers
 from tests.fleets import PROJECT, environment
+from tests.integration import gateways
 from tests.servers import embedded, free_port
 
 SERVICES = ("gateway", "splitter", "page_worker", "aggregator", "tts", "keeper")
@@ -95,7 +95,7 @@ async def test_a_user_without_rights_is_told_which_and_what_to_say() -> None:
             await redis.execute_command("ACL", "SETUSER", "blind", "on", ">pw", "~*", "+@all", "-@dangerous")
             await redis.execute_command("ACL", "SETUSER", "astray", "on", ">pw", "~others:*", "+@all")
         narrow = await refused(credentials(url, "narrow", "pw"))
-        assert "does not let its user narrow do what Quire does (xadd, eval, evalsha)" in narrow
+        assert "does not let its user narrow do what Quire does (eval, evalsha, xadd)" in narrow
         assert "say ACL SETUSER narrow ~* +@all -@dangerous +info" in narrow
         assert "(info)" in await refused(credentials(url, "blind", "pw"))
         assert "user astray" in await refused(credentials(url, "astray", "pw"))
@@ -210,13 +210,13 @@ async def test_up_says_so_in_one_line_and_ends_with_exit_code_2(tmp_path: Path) 
 
 async def test_health_warns_of_a_server_that_begins_to_evict_while_it_runs(tmp_path: Path) -> None:
     with embedded("--maxmemory", "100mb") as url:
-        async with apps.app(url, tmp_path) as app:
-            assert await fitness.warnings(app.redis) == []
-            await app.redis.config_set("maxmemory-policy", "volatile-ttl")
-            (warning,) = await fitness.warnings(app.redis)
-            assert "its maxmemory-policy is volatile-ttl" in warning
-            verdict = checkup.verdict("always", redis=[], blobs=[], warnings=[warning], workers={}, models=[])
-            assert (verdict.status, warning in verdict.problems) == ("degraded", True)
+        async with bus.connect(url) as redis, gateways.running(redis, url, tmp_path) as gateway:
+            _, before = await gateway.ask("GET", "/health")
+            assert not any("maxmemory-policy" in problem for problem in before["problems"])
+            await redis.config_set("maxmemory-policy", "volatile-ttl")
+            status, after = await gateway.ask("GET", "/health")
+    assert (status, after["status"]) == (200, "degraded")
+    assert any("its maxmemory-policy is volatile-ttl" in problem for problem in after["problems"])
 
 
 @asynccontextmanager
