@@ -34,7 +34,7 @@ async def every(seconds: float, round_: Callable[[], Awaitable[object]], stop: a
 
 async def main(app: App[KeeperSettings]) -> None:
     reconciler = rounds.Reconciler(app.redis)
-    forgetter = Forgetter(app.redis, app.blobs, app.ledger)
+    forgetter = Forgetter(app.redis, app.blobs, app.ledger, retention_ms=app.settings.retention_ms)
     tell = partial(rounds.tell, app.redis, app.ledger, retention_ms=app.settings.retention_ms)
     async with asyncio.TaskGroup() as group:
         group.create_task(every(1, lambda: rounds.kick(app.ledger), app.stop), name="kick")

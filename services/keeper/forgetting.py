@@ -1,7 +1,8 @@
 """Forgets what is over: the blobs of jobs whose keys have expired, and uploads that never became a job.
 
 Promises
-1. Nothing of a job that Redis knows is removed, and no upload younger than a day.
+1. Nothing of a job that Redis knows is removed. An upload that no job knows is removed when a job of its age would be:
+   a fleet that was started on an empty Redis by mistake has lost nothing that its backup still names.
 2. A round is short: it looks at some hundred names and removes some thousand blobs; the next one goes on.
 """
 
@@ -14,6 +15,7 @@ from typing import Any
 from prometheus_client import Counter
 from redis.asyncio import Redis
 
+from services.keeper.configuration import DAY_MS
 from shared import blobs as names
 from shared import keys
 from shared.blobs import Blobs
@@ -28,19 +30,20 @@ KEYS_A_ROUND = 1000
 UPLOADS_A_PASS = 200
 LATER_MS = 3_600_000
 """When a job is looked at again that should have expired and has not."""
-UPLOAD_S = 86_400
+UPLOAD_MS = DAY_MS
 """No upload takes so long."""
 FORGOTTEN = Counter("quire_forgotten_total", "What was removed after its lifetime", ["what"])
 JOBS, UPLOADS = FORGOTTEN.labels("job"), FORGOTTEN.labels("upload")
 
 
 class Forgetter:
-    """A part of it each round, from where the last one stopped."""
+    """A part of it each round, from where the last one stopped. `retention_ms` 0: what has no lifetime gets none."""
 
-    def __init__(self, redis: Redis, blobs: Blobs, ledger: Ledger) -> None:
+    def __init__(self, redis: Redis, blobs: Blobs, ledger: Ledger, *, retention_ms: int) -> None:
         self._redis = redis
         self._blobs = blobs
         self._ledger = ledger
+        self._retention_ms = retention_ms
         self._cursor = 0
         self._uploads_after = ""
         self._strays: set[str] = set()
@@ -67,7 +70,9 @@ class Forgetter:
         return gone
 
     async def look_through(self) -> None:
-        """Go on through all jobs: ended ones without a lifetime get theirs; uploads that no job knows are removed."""
+        """Go on through all jobs: ended ones without a lifetime get one, and old uploads that no job knows are removed."""
+        if self._retention_ms == 0:
+            return
         if self._cursor == 0:
             self._strays = await self._old_uploads()
         answer: Any = await self._redis.scan(self._cursor, match=keys.job("*"), count=KEYS_A_ROUND, _type="hash")
@@ -89,10 +94,11 @@ class Forgetter:
         """The next ones, by name; those that are being sent are younger."""
         found = await self._blobs.folders(names.of_upload(""), after=self._uploads_after, most=UPLOADS_A_PASS)
         self._uploads_after = found[-1] if len(found) == UPLOADS_A_PASS else ""
+        oldest_s = time.time() - max(UPLOAD_MS, self._retention_ms) / 1000
         old: set[str] = set()
         for upload in found:
             newest = await self._blobs.newest(names.of_upload(upload))
-            if newest is not None and time.time() - newest > UPLOAD_S:
+            if newest is not None and newest < oldest_s:
                 old.add(upload)
         return old
 

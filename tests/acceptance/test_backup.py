@@ -16,9 +16,10 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+import redis
 
 from cli.datafolder import Folder
-from tests import fleets, pages
+from tests import fleets, pages, servers
 from tests.clients import Client
 from tests.conftest import eventually
 from tests.fleets import PROJECT, READY_S
@@ -98,6 +99,27 @@ async def killed(data: Path) -> None:
         return len(found)
 
     await eventually(left, within_s=30, until=lambda count: count == 0)
+
+
+def test_a_snapshot_needs_a_server_that_starts_without_an_append_only_file(tmp_path: Path) -> None:
+    """As docs/backup.md says; a server that has one set and finds none begins empty, in silence."""
+    for name in ("first", "wrong", "right"):
+        (tmp_path / name).mkdir()
+    with servers.embedded(folder=tmp_path / "first") as url, redis.Redis.from_url(url) as client:
+        client.set("a", "job")
+        client.save()
+    for name in ("wrong", "right"):
+        shutil.copy(tmp_path / "first" / "dump.rdb", tmp_path / name)
+    with servers.embedded(folder=tmp_path / "wrong") as url, redis.Redis.from_url(url) as client:
+        assert client.get("a") is None
+    with servers.embedded("--appendonly", "no", folder=tmp_path / "right") as url, redis.Redis.from_url(url) as client:
+        assert client.get("a") == b"job"
+        client.config_set("appendonly", "yes")
+        deadline = time.monotonic() + 10
+        while client.info("persistence")["aof_rewrite_in_progress"] and time.monotonic() < deadline:
+            time.sleep(0.05)
+    with servers.embedded(folder=tmp_path / "right") as url, redis.Redis.from_url(url) as client:
+        assert client.get("a") == b"job"
 
 
 @pytest.mark.slow

@@ -37,8 +37,8 @@ async def app(redis_url: str, tmp_path: Path) -> AsyncIterator[App[Settings]]:
         yield made
 
 
-def forgetter(app: App[Settings]) -> Forgetter:
-    return Forgetter(app.redis, app.blobs, app.ledger)
+def forgetter(app: App[Settings], *, retention_ms: int = RETENTION_MS) -> Forgetter:
+    return Forgetter(app.redis, app.blobs, app.ledger, retention_ms=retention_ms)
 
 
 async def lifetimes(redis: Redis) -> dict[str, int]:
@@ -140,8 +140,11 @@ async def test_retention_days_0_keeps_everything_for_ever(app: App[Settings]) ->
     await rounds.tell(app.redis, app.ledger, retention_ms=0)
     await ended(app)
     assert await of_job(app.redis) == KEPT
-    await forgetter(app).look_through()
+    await app.blobs.put(names.upload("stray", "00000"), b"image")
+    os.utime(app.blobs.root / names.upload("stray", "00000"), (0, 0))
+    await forgetter(app, retention_ms=0).look_through()
     assert await of_job(app.redis) == KEPT
+    assert files(app) == {names.upload("stray", "00000")}
 
 
 async def test_what_ended_without_a_lifetime_gets_one_and_what_is_open_gets_none(app: App[Settings]) -> None:
@@ -232,14 +235,16 @@ async def test_a_round_is_bounded_and_the_next_one_goes_on(app: App[Settings], m
     assert files(app) == set()
 
 
-async def test_an_upload_that_no_job_knows_goes_after_a_day_and_no_other(app: App[Settings]) -> None:
+async def test_an_upload_that_no_job_knows_goes_when_a_job_of_its_age_would_and_no_other(app: App[Settings]) -> None:
     """A gateway that is killed in mid upload leaves one behind."""
-    for upload, age_days in (("stray", 2), ("upload", 2), ("arriving", 0)):
+    for upload, age_days in (("stray", 8), ("upload", 8), ("younger", 6), ("arriving", 0)):
         await app.blobs.put(names.upload(upload, "00000"), b"image")
         os.utime(app.blobs.root / names.upload(upload, "00000"), (then := time.time() - age_days * 86_400, then))
     await apps.submit(app.ledger)  # of the upload named `upload`
     await forgetter(app).look_through()
-    assert files(app) == {names.upload("upload", "00000"), names.upload("arriving", "00000")}
+    assert files(app) == {names.upload(upload, "00000") for upload in ("upload", "younger", "arriving")}
+    await forgetter(app, retention_ms=1).look_through()
+    assert files(app) == {names.upload(upload, "00000") for upload in ("upload", "arriving")}, "no upload takes a day"
 
 
 async def test_a_look_through_takes_as_many_rounds_as_it_needs(
@@ -261,5 +266,18 @@ async def test_a_look_through_takes_as_many_rounds_as_it_needs(
 def test_retention_days_may_be_part_of_a_day_and_not_less_than_none() -> None:
     assert load(KeeperSettings, {"RETENTION_DAYS": "0.5"}).retention_ms == DAY_MS // 2
     assert load(KeeperSettings, {}).retention_ms == 30 * DAY_MS
-    with pytest.raises(SettingsError, match="RETENTION_DAYS"):
-        load(KeeperSettings, {"RETENTION_DAYS": "-1"})
+    assert load(KeeperSettings, {"RETENTION_DAYS": "1e-12"}).retention_ms == 1, "a little is not for ever"
+    for wrong in ("-1", "36501", "long"):
+        with pytest.raises(SettingsError, match="RETENTION_DAYS"):
+            load(KeeperSettings, {"RETENTION_DAYS": wrong})
+
+
+async def test_the_shortest_lifetime_there_is_still_lets_the_job_end(app: App[Settings]) -> None:
+    await rounds.tell(app.redis, app.ledger, retention_ms=1)
+    assert await ended(app) == "completed"
+
+    async def left() -> set[str]:
+        return set(await app.redis.keys(f"{keys.job(JOB)}*"))
+
+    await eventually(left, until=lambda found: not found)
+    assert await app.redis.zcard(keys.ENDED) == 1

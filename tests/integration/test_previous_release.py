@@ -107,6 +107,6 @@ async def test_a_job_that_was_just_submitted_begins_and_one_that_was_cancelled_i
 async def test_what_had_ended_before_gets_its_lifetime(app: App[Settings]) -> None:
     assert await app.redis.pttl(keys.job("local/two")) == -1
     await rounds.tell(app.redis, app.ledger, retention_ms=30 * DAY_MS)
-    await Forgetter(app.redis, app.blobs, app.ledger).look_through()
+    await Forgetter(app.redis, app.blobs, app.ledger, retention_ms=30 * DAY_MS).look_through()
     assert await app.redis.pttl(keys.job("local/two")) > 0
     assert {await app.redis.pttl(keys.job(ref)) for ref in ("local/one", "local/three")} == {-1}

@@ -16,8 +16,8 @@ local function retire()
   local retention = tonumber(redis.call('HGET', K.clock, 'retention_ms')) or 0
   if retention == 0 then return false end
   local at = string.format('%d', now_ms() + retention)
-  for _, name in ipairs(OF_JOB) do redis.call('PEXPIREAT', K[name], at) end
   redis.call('ZADD', K.ended, at, ended_as())
+  for _, name in ipairs(OF_JOB) do redis.call('PEXPIREAT', K[name], at) end
   return true
 end
 
