@@ -59,7 +59,11 @@ async def _held(redis: Redis, pid: int) -> Killed:
 
 
 async def keep_killing(fleet: Fleet, killed: list[Killed], *, seed: int, over: asyncio.Event) -> None:
-    """Kill a process at random every KILL_EVERY_S until it is over; what was killed is added to `killed`."""
+    """Kill a process at random every KILL_EVERY_S until it is over; what was killed is added to `killed`.
+
+    One of all that the fleet has, whether it runs or waits to be started again (`up` waits for up to 30 s): then nothing
+    happens. Were only those that run chosen, each would be killed as soon as it is back.
+    """
     chance = random.Random(seed)
     async with Redis.from_url(fleet.redis_url, decode_responses=True) as redis:
         while not over.is_set():
@@ -67,9 +71,11 @@ async def keep_killing(fleet: Fleet, killed: list[Killed], *, seed: int, over: a
                 async with asyncio.timeout(KILL_EVERY_S):
                     await over.wait()
             running = fleet.folder.running()
-            there = [its for its in running.processes if its.service in SERVICES and its.pid] if running else []
+            there = [its for its in running.processes if its.service in SERVICES] if running else []
             if over.is_set() or not there:
                 continue
             victim = chance.choice(there)
+            if victim.pid == 0:
+                continue
             with suppress(ProcessLookupError, RedisError):  # it has just ended by itself
                 killed.append(await kill(fleet, redis, victim.pid, victim.service))

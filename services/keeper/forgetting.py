@@ -70,7 +70,7 @@ class Forgetter:
         return gone
 
     async def look_through(self) -> None:
-        """Go on through all jobs: ended ones without a lifetime get one, and old uploads that no job knows are removed."""
+        """Go on through all jobs: ended ones without a lifetime get one; old uploads that no job knows are removed."""
         if self._retention_ms == 0:
             return
         if self._cursor == 0:
