@@ -61,8 +61,8 @@ async def _held(redis: Redis, pid: int) -> Killed:
 async def keep_killing(fleet: Fleet, killed: list[Killed], *, seed: int, over: asyncio.Event) -> None:
     """Kill a process at random every KILL_EVERY_S until it is over; what was killed is added to `killed`.
 
-    One of all that the fleet has, whether it runs or waits to be started again (`up` waits for up to 30 s): then nothing
-    happens. Were only those that run chosen, each would be killed as soon as it is back.
+    One of all that the fleet has, whether it runs or waits to be started again (`up` waits for up to 30 s): then
+    nothing happens. Were only those that run chosen, each would be killed as soon as it is back.
     """
     chance = random.Random(seed)
     async with Redis.from_url(fleet.redis_url, decode_responses=True) as redis:
