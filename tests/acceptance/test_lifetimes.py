@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from shared import keys
 from shared.events import FACTS
+from tests import fleets
 from tests.conftest import eventually
 from tests.fleets import Fleet
 
@@ -48,3 +51,18 @@ async def test_a_finished_job_leaves_no_key_without_a_lifetime(fleet: Fleet) -> 
     await eventually(mentions, until=lambda left: left == {})
     for_ever = {key for key in await fleet.redis.keys("*") if await fleet.redis.pttl(key) == -1}
     assert {key for key in for_ever if not key.endswith(".dead") and not key.startswith(keys.job(""))} <= WHOLE
+
+
+@pytest.mark.slow
+async def test_what_has_outlived_its_lifetime_is_gone_from_redis_and_from_the_disk(tmp_path: Path) -> None:
+    lifetime_days = 5 / 86_400
+    async with fleets.started(tmp_path, retention_days=lifetime_days) as fleet:
+        job = await fleet.api.pages(5, seed=61)
+        assert (await fleet.api.ended(job))["status"] == "completed"
+
+        async def left() -> list[str]:
+            stored = [str(path) for path in (tmp_path / "blobs").rglob("*") if path.is_file()]
+            return [*await fleet.redis.keys(f"*{job}*"), *await fleet.redis.zrange(keys.ENDED, 0, -1), *stored]
+
+        assert len(await left()) > 10
+        await eventually(left, within_s=40, until=lambda found: not found)
