@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import time
+from itertools import count
 from pathlib import Path
 from statistics import median
 
@@ -22,6 +23,7 @@ from benchmarks.parameters import (
     FAULT_CONCURRENCY,
     FAULT_PAGES,
     KILL_EVERY_S,
+    KILLS_LATENCY_S,
     LATER_LOOK_S,
     PAGE_WORKERS,
     REDIS_AWAY_S,
@@ -41,6 +43,7 @@ from tests.standin.process import Remote
 
 _JSON = "application/json"
 _UNSPOKEN = "/process-large-document?narrate=false"
+_SEEDS = count(SEED)
 _ENOUGH_IN_FLIGHT = FAULT_CONCURRENCY * PAGE_WORKERS * 3 // 4
 
 
@@ -49,13 +52,13 @@ async def _kills(workshop: Path) -> Run:
     killed: list[Killed] = []
     over = asyncio.Event()
     async with (
-        on_standin(workshop, slots=FAULT_CONCURRENCY) as (fleet, model),
+        on_standin(workshop, slots=FAULT_CONCURRENCY, latency_s=KILLS_LATENCY_S) as (fleet, model),
         aiohttp.ClientSession(fleet.api_url) as session,
         metering(lambda: fleet.kinds() | {model.pid: "stand-in"}) as meter,
         asyncio.TaskGroup() as group,
     ):
         sent = await job.submit(session, _UNSPOKEN, body=body, content_type=_JSON)
-        group.create_task(victims.keep_killing(fleet, killed, seed=SEED, over=over))
+        group.create_task(victims.keep_killing(fleet, killed, seed=next(_SEEDS), over=over))
         try:
             completed = await job.ended(session, sent.job_id, pages=FAULT_PAGES)
         finally:
@@ -76,8 +79,8 @@ async def _kills(workshop: Path) -> Run:
 
 
 async def _redis_kills(workshop: Path) -> Run:
-    count, pages = REDIS_DOCUMENTS, REDIS_DOCUMENT_PAGES
-    bodies = [documents.images_of(workshop, pages, seed=10 + it, size_kb=SMALL_IMAGE_KB) for it in range(count)]
+    pages, seeds = REDIS_DOCUMENT_PAGES, range(10, 10 + REDIS_DOCUMENTS)
+    bodies = [documents.images_of(workshop, pages, seed=seed, size_kb=SMALL_IMAGE_KB) for seed in seeds]
     in_flight: list[int] = []
     with tempfile.TemporaryDirectory(prefix="redis-", dir=workshop) as name:
         async with (
@@ -220,7 +223,8 @@ FAULTS = (
     Scenario(
         name="kills",
         title=f"kills: {FAULT_PAGES} page images, a process at random killed every {KILL_EVERY_S:g} s "
-        f"({', '.join(victims.SERVICES)}), {PAGE_WORKERS} page workers of {FAULT_CONCURRENCY} slots",
+        f"({', '.join(victims.SERVICES)}), a model that takes {KILLS_LATENCY_S:g} s, {PAGE_WORKERS} page workers of "
+        f"{FAULT_CONCURRENCY} slots",
         lengths=(_kills,),
     ),
     Scenario(
