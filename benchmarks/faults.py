@@ -55,19 +55,21 @@ async def _kills(workshop: Path) -> Run:
         on_standin(workshop, slots=FAULT_CONCURRENCY, latency_s=KILLS_LATENCY_S) as (fleet, model),
         aiohttp.ClientSession(fleet.api_url) as session,
         metering(lambda: fleet.kinds() | {model.pid: "stand-in"}) as meter,
-        asyncio.TaskGroup() as group,
     ):
         sent = await job.submit(session, _UNSPOKEN, body=body, content_type=_JSON)
-        group.create_task(victims.keep_killing(fleet, killed, seed=next(_SEEDS), over=over))
+        killing = asyncio.create_task(victims.keep_killing(fleet, killed, seed=next(_SEEDS), over=over), name="killing")
         try:
-            completed = await job.ended(session, sent.job_id, pages=FAULT_PAGES)
+            status = await job.ended(session, sent.job_id)
         finally:
             over.set()
+            await killing
+        assert status.ended_at is not None
         calls = _page_calls(await model.calls())
         held = sum(len(its.pages) for its in killed)
         _check_bound(len(calls), FAULT_PAGES, held)
         figures = {
-            "submit to completed, s": completed - sent.began,
+            "submit to its end, s": status.ended_at.timestamp() - sent.began,
+            "pages that were not read": FAULT_PAGES - status.pages.done,
             "processes killed": len(killed),
             "of them page workers": sum(its.service == "page_worker" for its in killed),
             "pages in their hands": held,
@@ -93,7 +95,7 @@ async def _redis_kills(workshop: Path) -> Run:
             killing = asyncio.create_task(_kill_redis(server, model, in_flight), name="killing")
             try:
                 accepted, refused = await _submit_all(session, bodies)
-                ends = [await job.ended(session, job_id, pages=pages) for job_id in accepted]
+                ends = [await job.completed_at(session, job_id, pages=pages) for job_id in accepted]
             finally:
                 await killing
             calls = _page_calls(await model.calls())
@@ -177,7 +179,7 @@ async def _takeover(workshop: Path) -> Run:
         pid = next(its.pid for its in running.processes if its.service == "page_worker")
         at = time.time()
         killed = await victims.kill(fleet, redis, pid, "page_worker")
-        completed = await job.ended(session, sent.job_id, pages=FAULT_PAGES)
+        completed = await job.completed_at(session, sent.job_id, pages=FAULT_PAGES)
         calls = _page_calls(await model.calls())
         _check_bound(len(calls), FAULT_PAGES, len(killed.pages))
         again = sorted(_asked(calls, page) - at for page in killed.pages)
