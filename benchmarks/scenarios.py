@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
 from benchmarks import documents, job
+from benchmarks.common import on_standin, shown
 from benchmarks.errors import BenchmarkError
-from benchmarks.fleet import Fleet, up
-from benchmarks.meter import Meter, metering
+from benchmarks.faults import FAULTS
+from benchmarks.fleet import up
+from benchmarks.meter import metering
 from benchmarks.parameters import (
     CORES,
     FEW_PAGES,
@@ -26,17 +26,14 @@ from benchmarks.parameters import (
 )
 from benchmarks.runs import REDIS_FIGURE, Run, Scenario
 from tests import books
-from tests.standin import process as standin
-from tests.standin.behaviour import Behaviour
 from tests.standin.process import Remote
 
-_MB = 1_000_000
 _UNSPOKEN = "/documents?narrate=false"  # a narration would go on after `completed`, and is not what is timed
 
 
 async def _pdf(workshop: Path, *, pages: int) -> Run:
     body = books.long_pdf(workshop, pages)
-    async with _on_standin(workshop) as (fleet, model):
+    async with on_standin(workshop) as (fleet, model):
         redis_before = await fleet.redis_bytes()
         async with metering(lambda: fleet.kinds() | {model.pid: "stand-in"}) as meter:
             times = await job.completed(
@@ -53,12 +50,12 @@ async def _pdf(workshop: Path, *, pages: int) -> Run:
             "render share of two cores, %": 100 * rendering_s / (CORES * meter.seconds),
             REDIS_FIGURE: (await fleet.redis_bytes() - redis_before) / pages,
         }
-        return await _run(figures, fleet, meter, pages)
+        return await shown(figures, fleet, meter, pages)
 
 
 async def _images(workshop: Path, *, size_kb: int) -> Run:
     body = documents.images(workshop, size_kb)
-    async with _on_standin(workshop) as (fleet, model):
+    async with on_standin(workshop) as (fleet, model):
         async with metering(lambda: fleet.kinds() | {model.pid: "stand-in"}) as meter:
             times = await job.completed(
                 fleet.api_url, "/process-large-document", body=body, content_type="application/json", pages=IMAGES
@@ -71,7 +68,7 @@ async def _images(workshop: Path, *, size_kb: int) -> Run:
             "last byte to completed, s": times.completed - times.sent,
             "pages/s": IMAGES / (times.completed - times.sent),
         }
-        return await _run(figures, fleet, meter, IMAGES)
+        return await shown(figures, fleet, meter, IMAGES)
 
 
 async def _sample(workshop: Path) -> Run:
@@ -82,7 +79,7 @@ async def _sample(workshop: Path) -> Run:
                 fleet.api_url, _UNSPOKEN, body=books.SAMPLE, content_type="application/pdf", pages=pages
             )
         completed_s = times.completed - times.began
-        return await _run({"submit to completed, s": completed_s, "pages/s": pages / completed_s}, fleet, meter, pages)
+        return await shown({"submit to completed, s": completed_s, "pages/s": pages / completed_s}, fleet, meter, pages)
 
 
 SCENARIOS = (
@@ -108,37 +105,8 @@ SCENARIOS = (
         title=f"memory: {FEW_PAGES:,} and {MANY_PAGES:,} pages of PDF, one run each, the model and the fleet of pdf",
         lengths=tuple(partial(_pdf, pages=pages) for pages in (FEW_PAGES, MANY_PAGES)),
     ),
+    *FAULTS,
 )
-
-
-@asynccontextmanager
-async def _on_standin(workshop: Path) -> AsyncIterator[tuple[Fleet, Remote]]:
-    """A fleet whose model is a stand-in in a process of its own."""
-    async with standin.start(Behaviour(latency_s=MODEL_LATENCY_S)) as model:
-        settings = {
-            "OPENAI_BASE_URL": model.url,
-            "OPENAI_API_KEY": "stand-in",
-            "PAGE_CONCURRENCY": str(PAGE_CONCURRENCY),
-        }
-        flags = ("--page-workers", str(PAGE_WORKERS), "--splitters", str(SPLITTERS))
-        async with up(workshop, *flags, settings=settings) as fleet:
-            yield fleet, model
-
-
-async def _run(figures: dict[str, float], fleet: Fleet, meter: Meter, pages: int) -> Run:
-    """The figures of a run, with those that every scenario has."""
-    figures["up to ready, s"] = fleet.ready_s
-    figures["memory of Quire before, MB"] = meter.quire_before_bytes / _MB
-    figures["memory of Quire at its peak, MB"] = meter.quire_bytes / _MB
-    figures["CPU of others on these cores, s"] = meter.elsewhere_s
-    return Run(
-        pages=pages,
-        figures=figures,
-        usage=meter.usage,
-        quire_bytes=meter.quire_bytes,
-        seconds=meter.seconds,
-        server=await fleet.server(),
-    )
 
 
 async def _check_calls(model: Remote, pages: int) -> None:

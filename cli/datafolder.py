@@ -1,6 +1,7 @@
 """The data folder: everything that this machine's fleet keeps, and who is using it.
 
 lock                     locked by the `up` that uses the folder, and by its embedded server; holds the pid of `up`
+format                   the form of all that lies here, a number: a release refuses what a newer one has written
 fleet.json               while that fleet is ready: where it can be reached
 prometheus-targets.json  the same for Prometheus (file_sd)
 redis/ blobs/ logs/ demo/
@@ -22,6 +23,9 @@ import msgspec
 from cli.errors import CommandError
 
 PROJECT = Path(__file__).resolve().parent.parent
+
+FORMAT = 1
+"""Of the folder, the keys in its Redis and its blobs. A release that an older one could not follow counts on."""
 
 _ORPHANS_S = (
     15.0  # how long what a killed `up` left behind may take to end (undertaker.PATIENCE_S, twice, and a margin)
@@ -122,6 +126,27 @@ class Folder:
         self._fleet.unlink(missing_ok=True)
         self._targets.unlink(missing_ok=True)
 
+    def adopt(self) -> None:
+        """Take over what an older release has left, or nothing. Raises CommandError for what a newer one has left."""
+        mark = self.path / "format"
+        try:
+            said = mark.read_text().strip()
+        except FileNotFoundError:  # a new folder, or that of a release that did not write it
+            said = "0"
+        if not said.isdigit():
+            raise CommandError(
+                f"DATA_DIR: {mark} should hold a number and holds {said[:40]!r}: this is no data folder of Quire, "
+                "or a damaged one; set DATA_DIR to another folder, or restore a backup of this one"
+            )
+        if int(said) > FORMAT:
+            raise CommandError(
+                f"DATA_DIR: {self.path} was used by a newer release (format {said}; this one knows up to {FORMAT}): "
+                "start that release, or set DATA_DIR to another folder"
+            )
+        draft = mark.with_suffix(".tmp")
+        draft.write_text(f"{FORMAT}\n")
+        draft.replace(mark)
+
     def holder(self) -> int:
         """Pid of the `up` that uses the folder, 0 if the lock file does not say."""
         content = self._lock.read_text().strip()
@@ -143,7 +168,8 @@ async def claimed(folder: Folder) -> AsyncIterator[int]:
     """Use the folder alone; yields the lock's descriptor.
 
     Processes that inherit the descriptor hold the lock with us, so that a folder is free only when the last one that
-    writes to it has ended. Waits for what a killed `up` left behind; raises InUse where a live one has the folder.
+    writes to it has ended. Waits for what a killed `up` left behind. Raises InUse where a live one has the folder, and
+    CommandError where it can't be used or is a newer release's.
     """
     try:
         for path in (folder.path, folder.redis, folder.blobs, folder.logs):
@@ -153,6 +179,7 @@ async def claimed(folder: Folder) -> AsyncIterator[int]:
         raise CommandError(f"DATA_DIR: {folder.path} can't be used: {error.strerror}") from error
     try:
         await _take(folder, lock)
+        folder.adopt()
         os.ftruncate(lock, 0)
         os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
         folder.withdraw()

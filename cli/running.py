@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import msgspec
+from redis.exceptions import RedisError
 
 from cli import datafolder, fleet, supervisor
 from cli.child import Tell
@@ -18,7 +19,7 @@ from cli.fleet import Options
 from cli.lifeline import undertaker
 from cli.signals import Signals
 from cli.supervisor import Fleet
-from shared import settings
+from shared import bus, fitness, settings
 from shared.settings import Settings, SettingsError
 
 _MARGIN_S = 10.0  # on top of GRACE_S: a service gives back what it could not finish, and leaves
@@ -63,6 +64,8 @@ async def here(
         raise CommandError(str(error)) from error
     async with datafolder.claimed(folder) as lock:
         port = fleet.gateway_port(options, fleet.reachable(values.host), any_will_do=any_port)
+        if given := environ.get("REDIS_URL"):
+            await _check(given)
         plan = fleet.plan(options, folder, environ, port=port, lock=lock)
         for note in plan.notes:
             tell(note)
@@ -83,6 +86,20 @@ async def here(
                     yield None
                 running.changed = folder.withdraw
                 running.changed()
+
+
+async def _check(redis_url: str) -> None:
+    """One sentence, where each service would say the same. Raises CommandError for a server that can't be used.
+
+    One that does not answer is waited for by the services: it may be starting too.
+    """
+    try:
+        async with bus.connect(redis_url) as redis:
+            await fitness.check(redis)
+    except bus.RedisUnfit as error:
+        raise CommandError(str(error)) from error
+    except RedisError as error:
+        tell(f"waiting for the Redis of REDIS_URL, which does not answer: {error}")
 
 
 def _described(plan: fleet.Plan, running: Fleet) -> Running:

@@ -35,6 +35,16 @@ class BlobsError(Exception):
     """The blob store can't be used as asked. The message says why and what to do."""
 
 
+def of_upload(upload_id: str) -> str:
+    """The folder of an upload; of all of them, for an empty id."""
+    return f"uploads/{upload_id}/" if upload_id else "uploads/"
+
+
+def of_run(job: str, run: str) -> str:
+    """The folder of all that was made for a run of a job."""
+    return f"jobs/{job}/{run}/"
+
+
 def upload(upload_id: str, name: str) -> str:
     """A file as the client sent it: `source.pdf`, or page images `00000`, `00001`, … by ordinal."""
     return f"uploads/{upload_id}/{name}"
@@ -91,6 +101,7 @@ class Blobs:
         self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._store = LocalStore(self.root)
         self._waits = False
+        self._clearing = LocalStore(self.root, automatic_cleanup=True)  # folders that it empties go too
 
     async def put(self, key: str, data: bytes) -> None:
         """Store whole; a reader sees all of it or nothing."""
@@ -128,6 +139,30 @@ class Blobs:
                 await obstore.delete_async(self._store, key)
             except FileNotFoundError:
                 continue
+
+    async def clear(self, folder: str, *, most: int) -> int:
+        """Remove up to `most` blobs of a folder; answers how many went: `most` means that there may be more."""
+        removed = 0
+        async for listed in obstore.list(self._store, folder):
+            paths = [meta["path"] for meta in listed][: most - removed]
+            await obstore.delete_async(self._clearing, paths)
+            removed += len(paths)
+            if removed >= most:
+                break
+        return removed
+
+    async def folders(self, above: str, *, after: str, most: int) -> list[str]:
+        """Names of the folders directly in this one, in order, those that come after `after`."""
+        listed = await obstore.list_with_delimiter_async(self._store, above)
+        names = sorted(path.rstrip("/").rpartition("/")[2] for path in listed["common_prefixes"])
+        return [name for name in names if name > after][:most]
+
+    async def newest(self, folder: str) -> float | None:
+        """When anything in this folder was last written, seconds since 1970; None for an empty one."""
+        times = [
+            meta["last_modified"].timestamp() async for listed in obstore.list(self._store, folder) for meta in listed
+        ]
+        return max(times, default=None)
 
     @asynccontextmanager
     async def writer(self, key: str) -> AsyncIterator[obstore.AsyncWritableFile]:

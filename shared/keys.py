@@ -28,11 +28,14 @@ BATCHES_BODIES = "batches.bodies"
 TAGS = "tags"
 """HASH job -> last start tag in the page queue; goes with the job's last page."""
 CLOCK = "clock"
-"""HASH: `v` (tag last released), `vb` (the same of batches), `rate`, `rate_ms` (pages ended a second), `renderers`."""
+"""HASH: `v` (tag last released), `vb` (the same of batches), `rate`, `rate_ms` (pages ended a second), `renderers`,
+`retention_ms` (how long ended jobs are kept; 0 or absent: for ever)."""
 STARTED = "started"
 """HASH job -> ms of its first released page; goes with the job's end (then it is in the job's hash)."""
 ACTIVE = "active"
 """ZSET job -> ms of submit: jobs that have not ended, for the keeper."""
+ENDED = "ended"
+"""ZSET `job run upload` -> ms when the job's keys expire: ended jobs whose blobs the keeper removes then."""
 
 
 def deferred(stream: str) -> str:
@@ -54,7 +57,7 @@ def dead(stream: str) -> str:
 
 
 def job(ref: str) -> str:
-    """HASH: see `jobs.Job`."""
+    """HASH: see `jobs.Job`. It and the others expire RETENTION_DAYS after the job and its narration have ended."""
     return f"job:{ref}"
 
 
@@ -84,7 +87,7 @@ def gates(ref: str) -> str:
 
 
 def crashes(ref: str) -> str:
-    """HASH: `<unit>` workers that died with it, `<unit>|<worker>` which."""
+    """HASH: `<unit>` workers that died with it, `<unit>|<worker>` which. Goes with the job's end."""
     return f"job:{ref}:crashes"
 
 
@@ -107,6 +110,7 @@ _FLEET: dict[str, str] = {
     "clock": CLOCK,
     "started": STARTED,
     "active": ACTIVE,
+    "ended": ENDED,
 }
 for _fact in FACTS:
     _FLEET[_fact.stream] = _fact.stream
@@ -139,9 +143,10 @@ CONTROL = "control"
 LIVE = "live"
 """ZSET worker -> ms of its last sign of life: the index of `live(worker)`; the keeper removes the old."""
 
-
 DURABILITY_PROBE = "durability.probe"
 """STRING, a minute: written to find out whether the server waits for its disk when asked."""
+FITNESS_PROBE = "fitness.probe"
+"""STRING, a minute: what the server lets us do is tried on it."""
 
 
 def live(worker: str) -> str:

@@ -234,10 +234,17 @@ class Ledger:
         """Move an entry that can't be decoded to the dead letters."""
         await self._call("malformed", "", stream=fact.stream, id=entry_id, reason=reason)
 
-    async def release(self, *, renderers: int | None = None) -> None:
-        """Move what is due and what is next into the streams; `renderers`: how many processes render, if known."""
-        arguments: dict[str, object] = {} if renderers is None else {"renderers": renderers}
-        await self._call("release", "", stream="", **arguments)
+    async def release(self, *, renderers: int | None = None, retention_ms: int | None = None) -> None:
+        """Move what is due and what is next into the streams.
+
+        `renderers`: how many processes render. `retention_ms`: how long ended jobs are kept from now on, 0 for ever.
+        """
+        told = {"renderers": renderers, "retention_ms": retention_ms}
+        await self._call("release", "", stream="", **{name: it for name, it in told.items() if it is not None})
+
+    async def retire(self, ref: str) -> bool:
+        """Give an ended job without a lifetime its own. Answers whether it got one."""
+        return bool(await self._call("retire", ref))
 
     async def reap(self, fact: type[Fact], consumer: str) -> int:
         """Remove a consumer that is gone, unless it holds something. Answers 1 if it went."""

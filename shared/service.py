@@ -21,7 +21,7 @@ import uvloop
 from aiohttp import web
 from redis.asyncio import Redis
 
-from shared import bus, health, logs, pauses, settings
+from shared import bus, fitness, health, logs, pauses, settings
 from shared.blobs import Blobs, BlobsError
 from shared.consumer import Stage, consume
 from shared.control import Control
@@ -138,7 +138,7 @@ def run(
     async def with_redis(values: S, stop: asyncio.Event) -> None:
         worker = f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
         async with bus.connect(values.redis_url) as redis:
-            await bus.wait_until_fit(redis, stop)
+            await fitness.wait_until_fit(redis, stop)
             if stop.is_set():
                 return
             ledger = Ledger(redis, worker=worker)

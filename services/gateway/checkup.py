@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 from services.gateway import api
 from services.gateway.configuration import GatewaySettings
 from shared import blobs as keys
-from shared import bus, fleet, pauses
+from shared import bus, fitness, fleet, pauses
 from shared.blobs import Blobs
 from shared.durability import SAYS, Mode
 from shared.events import FACTS
@@ -57,7 +57,7 @@ async def health(app: App[GatewaySettings], mode: Mode) -> api.Health:
             mode,
             redis=[],
             blobs=blobs,
-            warnings=await bus.warnings(app.redis),
+            warnings=await fitness.warnings(app.redis),
             workers={service.service: service.workers for service in await fleet.services(app.redis)},
             models=await pauses.limits(app.redis, await models(app)),
         )

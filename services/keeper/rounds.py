@@ -48,10 +48,14 @@ async def measure(redis: Redis) -> None:
             metrics.QUEUED.set(stats.queued)
 
 
-async def count_renderers(redis: Redis, ledger: Ledger) -> None:
-    """Tell the release how many splitters there are: one more batch than that may wait to be rendered."""
+async def tell(redis: Redis, ledger: Ledger, *, retention_ms: int) -> None:
+    """Tell the scripts what they can't know: how long ended jobs are kept, and how many splitters there are.
+
+    One more batch than splitters may wait to be rendered.
+    """
     signs = await fleet.living(redis)
-    await ledger.release(renderers=max(1, sum(sign.service == RENDERERS for sign in signs.values())))
+    renderers = max(1, sum(sign.service == RENDERERS for sign in signs.values()))
+    await ledger.release(renderers=renderers, retention_ms=retention_ms)
 
 
 async def clear_away(redis: Redis, ledger: Ledger) -> int:

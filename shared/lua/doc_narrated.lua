@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- A narration is there, or (A.failed) can't be had: the document's own status stays what it is.
 -- KEYS: job gates crashes doc.summarized doc.summarized.dead
--- INCLUDE: base job owner
+-- INCLUDE: base job owner retire
 -- A: job run id rev audio timeline failed usage worker attempts
 -- Answers 'recorded', 'stale' (another rev), 'duplicate', 'not_owner' or 'gone'. Safe to repeat.
 
@@ -23,6 +23,7 @@ if redis.call('HSETNX', K.gates, 'audio:' .. A.rev, A.audio) == 1 then
     redis.call('HSET', K.job, 'audio', 'failed', 'audio_reason', A.failed)
   end
   add_usage(A.usage)
+  retire()
   answer = 'recorded'
 end
 redis.call('DEL', K.crashes)

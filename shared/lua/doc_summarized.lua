@@ -2,7 +2,7 @@
 -- The document is summarised, or (A.failed) has no summary: the job ends, its status says how much of it is there, and
 -- its narration begins where one is wanted.
 -- KEYS: job batches.summarized.dead doc.summarized
--- INCLUDE: base job owner release end_job
+-- INCLUDE: base job owner release retire end_job
 -- A: job run id rev blob failed usage worker attempts; A.bury: the failure is a dead letter, and only the owner's
 -- Answers the job's status, or 'duplicate', 'stale', 'not_owner', 'gone'. Safe to repeat.
 
@@ -30,7 +30,6 @@ if lost > 0 then reasons[#reasons + 1] = lost .. (lost == 1 and ' batch has' or 
 if A.failed ~= '' then reasons[#reasons + 1] = A.failed end
 local status = done == 0 and 'failed' or #reasons > 0 and 'partial' or 'completed'
 redis.call('HSET', K.job, 'summary', A.blob)
-end_job(status, table.concat(reasons, '; '))
 if redis.call('HGET', K.job, 'narrate') == '1' then
   if A.blob ~= '' then
     redis.call('HSET', K.job, 'audio', 'pending')
@@ -39,6 +38,7 @@ if redis.call('HGET', K.job, 'narrate') == '1' then
     redis.call('HSET', K.job, 'audio', 'failed', 'audio_reason', 'there is no summary to speak')
   end
 end
+end_job(status, table.concat(reasons, '; ')) -- after the narration is known to come: its job has no lifetime yet
 drop('batches.summarized', A.id)
 release()
 return status

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- A narration that failed is spoken again; the document's own status stays what it is.
 -- KEYS: job gates doc.summarized
--- INCLUDE: base job
+-- INCLUDE: base job retire
 -- A: job run rev
 -- Answers 'retried', 'gone', 'changed' (another rev), 'cancelled' (workers remember that, and would drop it) or 'nothing'
 -- (none has failed, or there is no summary to speak). Safe to repeat: it has not failed any more.
@@ -11,6 +11,7 @@ if job[1] ~= A.run then return 'gone' end
 if tonumber(job[2]) ~= A.rev then return 'changed' end
 if job[3] ~= 'failed' or job[4] == '' then return 'nothing' end
 if job[5] == SILENCED then return 'cancelled' end
+unretire()
 redis.call('HDEL', K.gates, 'audio:' .. A.rev)
 redis.call('HSET', K.job, 'audio', 'pending', 'audio_reason', '')
 append('doc.summarized', {'job', A.job, 'run', A.run, 'rev', A.rev, 'summary', job[4]})

@@ -2,7 +2,7 @@
 -- Gaps of an ended job go round again, and batches or the document that have no summary are summarised again: the job
 -- is open again, in its next rev. What was read stays as it is.
 -- KEYS: job gaps rendered batches ready
--- INCLUDE: base job release enqueue ring tell reopen
+-- INCLUDE: base job release enqueue ring tell retire reopen
 -- A: job run rev ordinals batches: ordinals that are no gap, and batches that have a summary, are left as they are
 -- A.summary: the document's summary is wanted again, if it has none
 -- Answers {'retried', pages, batches}, or {word}: 'gone', 'open' (it has not ended), 'cancelled', 'changed' (another

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- A document whose pages could not be counted is submitted once more.
 -- KEYS: job gates
--- INCLUDE: base job release reopen
+-- INCLUDE: base job release retire reopen
 -- A: job run rev
 -- Answers 'retried', 'gone', 'open', 'cancelled', 'changed' (another rev) or 'nothing' (it was planned). Safe to repeat.
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import stat
+import subprocess
 import sys
 from pathlib import Path
 
@@ -13,6 +14,9 @@ import pytest
 
 from cli import datafolder
 from cli.datafolder import PROJECT, Folder, InUse, Process, Running
+from cli.errors import CommandError
+from tests import fleets
+from tests.servers import free_port
 
 GATEWAY = Process(name="gateway-1", service="gateway", pid=11, port=8080, restarts=0)
 REDIS = Process(name="redis", service="redis", pid=12, port=19000, restarts=0)
@@ -105,6 +109,48 @@ async def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(datafolder.CommandError, match=r"DATA_DIR: .*file/data can't be used: Not a directory"):
         await claim(Folder(tmp_path / "file" / "data"))
+
+
+async def test_a_folder_of_a_newer_release_is_refused_and_left_as_it_is(folder: Folder) -> None:
+    await claim(folder)
+    (folder.path / "format").write_text("2\n")
+    with pytest.raises(CommandError, match=r"used by a newer release \(format 2; this one knows up to 1\)") as told:
+        await claim(folder)
+    assert told.value.code == 2
+    assert (folder.path / "format").read_text() == "2\n"
+
+
+async def test_a_folder_of_an_older_release_is_taken_over(folder: Folder) -> None:
+    """Those before this one wrote no number."""
+    for name in ("redis", "blobs", "logs"):
+        (folder.path / name).mkdir(parents=True)
+    (folder.path / "lock").touch()
+    await claim(folder)
+    assert (folder.path / "format").read_text() == "1\n"
+    await claim(folder)
+
+
+async def test_a_folder_whose_format_is_no_number_is_told(folder: Folder) -> None:
+    folder.path.mkdir()
+    (folder.path / "format").write_text("my notes")
+    with pytest.raises(CommandError, match="should hold a number and holds 'my notes'"):
+        await claim(folder)
+
+
+def test_up_says_so_in_one_line_and_ends_with_exit_code_2(folder: Folder) -> None:
+    folder.path.mkdir()
+    (folder.path / "format").write_text("2\n")
+    ended = subprocess.run(
+        fleets.command("up", "--port", str(free_port())),
+        env=fleets.environment(folder.path),
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr.count("\n")) == (2, 1), ended.stderr
+    assert "newer release (format 2" in ended.stderr
 
 
 def test_the_data_folder_is_in_the_project_unless_data_dir_says_otherwise(tmp_path: Path) -> None:

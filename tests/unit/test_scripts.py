@@ -9,6 +9,7 @@ import pytest
 
 from shared import keys, scripts
 from shared.events import FACTS
+from shared.fitness import COMMANDS
 
 FOLDER = Path(scripts.__file__).parent / "lua"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.lua"))
@@ -36,6 +37,12 @@ def test_a_script_has_its_contract_on_top(name: str) -> None:
     head = (FOLDER / f"{name}.lua").read_text().split("\n\n")[0]
     assert "-- Answers" in head
     assert re.search(r"Safe to repeat|A repeat", head)
+
+
+def test_a_users_right_to_each_command_of_the_scripts_is_tried_at_start() -> None:
+    text = "\n".join(path.read_text() for path in FOLDER.rglob("*.lua"))
+    used = {command.lower() for command in re.findall(r"redis\.p?call\('([A-Z]+)'", text)}
+    assert used <= set(re.findall(r"^(?:.*\|)?([a-z]+)\b", "\n".join(COMMANDS.split("|")), re.MULTILINE))
 
 
 def test_scripts_fit_a_screen_or_two() -> None:

@@ -4,6 +4,7 @@
 -- Answers the new rev. A page that is asked again has the round rev - 1: only ended jobs are opened again, so that all
 -- pages that are open belong to this rev.
 local function reopen(status)
+  unretire()
   local started = redis.call('HGET', K.job, 'started_ms')
   if started and started ~= '0' then redis.call('HSET', K.started, A.job, started) end
   redis.call('HSET', K.job, 'status', status, 'reason', '', 'ended_ms', 0, 'summary', '',
