@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-RECLAIM_S = 5.0
+RECLAIMS = 6
+"""Looks for stale entries in a lease's span: of 30 s every 5 s."""
 
 
 class Stage(msgspec.Struct, frozen=True):
@@ -130,7 +131,8 @@ class Consumer:
                 await nap(self._app.stop, next_at - time.monotonic())
                 continue
             try:
-                async for stale in reclaim.find(self._app.redis, self.stage.fact, idle_ms=idle_ms):
+                steady_s = self._app.liveness.steady_s
+                async for stale in reclaim.find(self._app.redis, self.stage.fact, idle_ms=idle_ms, steady_s=steady_s):
                     if stale.entry.id in self._leases:  # ours: we were paused, and our renewal is on its way
                         continue
                     self._taking_over = True
@@ -144,7 +146,7 @@ class Consumer:
                 log.warning("nothing reclaimed: %s", error, extra={"action": "reclaim_failed"})
             self._taking_over = False
             self._freed.set()
-            next_at = time.monotonic() + RECLAIM_S * random.uniform(0.8, 1.2)
+            next_at = time.monotonic() + self._app.settings.lease_s / RECLAIMS * random.uniform(0.8, 1.2)
 
     # One entry ------------------------------------------------------------------------------------------------------
 

@@ -20,9 +20,11 @@ from shared.events import FACTS, PageRequested
 
 log = logging.getLogger(__name__)
 
-BEAT_S = 5.0
-LIVE_S = 20
-"""A dead worker's sign of life is gone before its first lease runs out: else its crash would not be counted."""
+BEATS = 6
+"""Signs of life in a lease's span: of 30 s every 5 s."""
+LIVE = 2 / 3
+"""Of a lease, how long a sign lasts: a dead worker's is gone before its first lease runs out, else its crash would not
+be counted."""
 
 
 class Sign(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,25 +42,36 @@ class Sign(msgspec.Struct, frozen=True, kw_only=True):
 class Liveness:
     """Gives this process' sign of life. `slots` answers (all, busy)."""
 
-    def __init__(self, redis: Redis, *, service: str, worker: str) -> None:
+    def __init__(self, redis: Redis, *, service: str, worker: str, lease_s: float = 30) -> None:
         self._redis = redis
         self._service = service
         self._worker = worker
-        self._given_at = time.monotonic()
+        self._beat_s = lease_s / BEATS
+        self._live_s = lease_s * LIVE
+        self._steady_since = self._given_at = time.monotonic()
         self._left = asyncio.Event()
         self.port = 0
         self.slots: Callable[[], tuple[int, int]] = lambda: (0, 0)
         self.models: list[str] = []
         """Those that this process calls."""
 
+    @property
+    def steady_s(self) -> float:
+        """For how long this process has given its signs without a gap: whoever was away does not know who else was."""
+        now = time.monotonic()
+        return 0.0 if now - self._given_at > self._live_s else now - self._steady_since
+
     async def give(self) -> None:
         slots, busy = self.slots()
         sign = Sign(service=self._service, slots=slots, busy=busy, port=self.port, pid=os.getpid(), models=self.models)
         async with self._redis.pipeline(transaction=False) as pipe:
-            pipe.set(keys.live(self._worker), msgspec.json.encode(sign), ex=LIVE_S)
+            pipe.set(keys.live(self._worker), msgspec.json.encode(sign), px=int(self._live_s * 1000))
             pipe.zadd(keys.LIVE, {self._worker: int(time.time() * 1000)})
             await pipe.execute()
-        self._given_at = time.monotonic()
+        now = time.monotonic()
+        if now - self._given_at > self._live_s:
+            self._steady_since = now
+        self._given_at = now
 
     async def beat(self) -> None:
         """Give it every few seconds until `leave`."""
@@ -68,7 +81,7 @@ class Liveness:
             except (RedisError, OSError) as error:
                 log.warning("no sign of life given: %s", error, extra={"action": "beat_failed"})
             try:
-                async with asyncio.timeout(BEAT_S):
+                async with asyncio.timeout(self._beat_s):
                     await self._left.wait()
             except TimeoutError:
                 continue
@@ -86,7 +99,7 @@ class Liveness:
 
     def ailments(self) -> list[str]:
         age = time.monotonic() - self._given_at
-        return [f"no sign of life given for {age:.0f} s"] if age > LIVE_S else []
+        return [f"no sign of life given for {age:.0f} s"] if age > self._live_s else []
 
 
 async def living(redis: Redis) -> dict[str, Sign]:

@@ -4,7 +4,8 @@ Promises
 1. The whole pending list is looked at, by cursor: live entries at its head hide nothing behind them.
 2. An entry that a live owner does not know of (the reply of its read was lost) is found like any other.
 3. A crash is counted only against what may have caused it: where the owner gives no sign of life any more, where the
-   server has not just started, and, where the owner had marked suspects, against those alone.
+   server has not just started and this worker was not away itself, and, where the owner had marked suspects, against
+   those alone.
 """
 
 from __future__ import annotations
@@ -23,8 +24,12 @@ from shared.suspects import blamed
 log = logging.getLogger(__name__)
 
 PAGE = 64
-SETTLING_S = 60
-"""After its start a server knows no sign of life yet: a restart of Redis must not look like a crash of everybody."""
+SETTLING = 2
+"""Leases, a minute of 30 s: after its start a server knows no sign of life yet. A restart of Redis must not look like a
+crash of everybody."""
+STEADY = 0.5
+"""Leases that a worker has given its own signs of life without a gap: where Redis could not be reached, or the machine
+was asleep, whoever is back first would take all the others for dead."""
 
 
 class Stale(msgspec.Struct, frozen=True):
@@ -36,13 +41,14 @@ class Stale(msgspec.Struct, frozen=True):
     """Its owner is gone, and this entry may be why."""
 
 
-async def find(redis: Redis, fact: type[Fact], *, idle_ms: int) -> AsyncIterator[Stale]:
-    """All stale entries of a fact's stream, oldest first."""
+async def find(redis: Redis, fact: type[Fact], *, idle_ms: int, steady_s: float) -> AsyncIterator[Stale]:
+    """All stale entries of a fact's stream, oldest first. `steady_s`: `Liveness.steady_s` of this process."""
     start, settled = "-", None
     while True:
         rows: Any = await redis.xpending_range(fact.stream, fact.group, min=start, max="+", count=PAGE, idle=idle_ms)
         if rows and settled is None:
-            settled = (await redis.info("server"))["uptime_in_seconds"] >= SETTLING_S
+            up_s = (await redis.info("server"))["uptime_in_seconds"]
+            settled = up_s * 1000 >= SETTLING * idle_ms and steady_s * 1000 >= STEADY * idle_ms
         for row in rows:
             found: Any = await redis.xrange(fact.stream, row["message_id"], row["message_id"], count=1)
             if not found:

@@ -153,7 +153,7 @@ def run(
                 jobs=Jobs(redis),
                 ledger=ledger,
                 control=Control(values.redis_url),
-                liveness=Liveness(redis, service=name, worker=worker),
+                liveness=Liveness(redis, service=name, worker=worker, lease_s=values.lease_s),
             )
             async with asyncio.TaskGroup() as group:
                 group.create_task(app.control.watch(), name="control")

@@ -38,10 +38,10 @@ async def app(redis_url: str, tmp_path: Path) -> AsyncIterator[App[Settings]]:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Looks for stale entries and retries ten times as often as in earnest; the server counts as settled."""
+    """Retries twenty times as often as in earnest; server and worker count as settled."""
     monkeypatch.setattr("shared.bus.BLOCK_MS", 100)
-    monkeypatch.setattr("shared.consumer.RECLAIM_S", 0.2)
-    monkeypatch.setattr("shared.reclaim.SETTLING_S", 0)
+    monkeypatch.setattr("shared.reclaim.SETTLING", 0)
+    monkeypatch.setattr("shared.reclaim.STEADY", 0)
     monkeypatch.setattr("shared.retry.FIRST_BACKOFF_S", 0.05)
     monkeypatch.setattr("shared.work.SUSPECT_WAIT_S", 0.05)
 

@@ -1,0 +1,1 @@
+"""Faults at named points of the services, and the verdict on what they left behind."""
