@@ -14,15 +14,17 @@ Ailments = Callable[[], Awaitable[list[str]]]
 """Answers a sentence for each thing that keeps this process from working; empty when it is ready."""
 
 
-def routes(ailments: Ailments) -> list[web.RouteDef]:
-    """The three routes, to be added to any application."""
+def routes(ailments: Ailments, *, tell: Callable[[web.Request], bool] = lambda _: True) -> list[web.RouteDef]:
+    """The three routes, to be added to any application. `tell`: whether who asks may read the sentences."""
 
     async def livez(_: web.Request) -> web.Response:
         return web.json_response({"status": "alive"})
 
-    async def readyz(_: web.Request) -> web.Response:
+    async def readyz(request: web.Request) -> web.Response:
         problems = await ailments()
-        body = {"status": "unready" if problems else "ready", "problems": problems}
+        body: dict[str, object] = {"status": "unready" if problems else "ready"}
+        if tell(request):
+            body["problems"] = problems
         return web.Response(
             body=msgspec.json.encode(body), status=503 if problems else 200, content_type="application/json"
         )

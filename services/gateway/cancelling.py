@@ -12,19 +12,19 @@ from shared.service import App
 from shared.submission import Cancelled
 
 
-async def cancel(text: str, app: App[GatewaySettings], mode: Mode) -> api.Cancellation:
+async def cancel(text: str, app: App[GatewaySettings], mode: Mode, *, tenant: str) -> api.Cancellation:
     """End the job, and let every worker know. Raises Problem (404) for a job that is not known.
 
     A repeat announces again: the first answer may have been lost between the two steps.
     """
-    ref = names.known_ref(text)
+    ref = names.known_ref(text, tenant=tenant)
     async with durable(app.redis, worker=app.worker, mode=mode) as ledger:
         cancelled = await ledger.cancel(ref)
     if cancelled is None:
         raise names.unknown_job(text)
     if cancelled.status == "cancelled":
         await app.control.announce(app.redis, "cancel", ref, cancelled.run)
-    return told(names.job_id(text, None), cancelled)
+    return told(ref.partition("/")[2], cancelled)
 
 
 def told(job_id: str, cancelled: Cancelled) -> api.Cancellation:

@@ -33,23 +33,23 @@ async def blob_ailments(blobs: Blobs) -> list[str]:
     return []
 
 
-async def health(app: App[GatewaySettings], mode: Mode) -> api.Health:
-    """Ask everything once."""
+async def health(app: App[GatewaySettings], mode: Mode, *, more: Sequence[str] = ()) -> api.Health:
+    """Ask everything once. `more`: sentences on what ails besides."""
     blobs = await blob_ailments(app.blobs)
     redis = await bus.ailments(app.redis)
     if redis:
-        return verdict(mode, redis=redis, blobs=blobs, warnings=[], workers={}, models=[])
+        return verdict(mode, redis=redis, blobs=blobs, warnings=more, workers={}, models=[])
     try:
         return verdict(
             mode,
             redis=[],
             blobs=blobs,
-            warnings=await bus.warnings(app.redis),
+            warnings=[*await bus.warnings(app.redis), *more],
             workers={service.service: service.workers for service in await fleet.services(app.redis)},
             models=await fleet.limits(app.redis, app.settings.models),
         )
     except RedisError as error:
-        return verdict(mode, redis=[f"Redis fails: {error}"], blobs=blobs, warnings=[], workers={}, models=[])
+        return verdict(mode, redis=[f"Redis fails: {error}"], blobs=blobs, warnings=more, workers={}, models=[])
 
 
 def verdict(

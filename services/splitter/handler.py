@@ -49,8 +49,8 @@ async def plan(
     wanted = asked.count(pages)
     if known.max_pages and wanted > known.max_pages:
         raise Refused(
-            f"{_pages(wanted)} of the PDF are asked for; the limits of its API key allowed {known.max_pages} when it was "
-            "submitted. Ask for fewer pages, or submit it in parts."
+            f"{_pages(wanted)} of the PDF are asked for; the limits of its API key allowed {known.max_pages} when it "
+            "was submitted. Ask for fewer pages, or submit it in parts."
         )
     return Planned(pages=wanted)
 
