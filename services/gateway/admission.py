@@ -89,7 +89,7 @@ class Admission:
         await quotas.begin(ref)
         room = Room(max_pages=own)
         try:
-            room.max_pages = await quotas.reserve(run, ref, self._app.jobs, pages=pages, most=most) or own
+            room.max_pages = await quotas.reserve(run, ref, pages=pages, most=most) or own
             yield room
         finally:
             try:
@@ -99,7 +99,7 @@ class Admission:
 
     def _quotas(self, request: web.Request) -> Quotas:
         who = access.identity(request)
-        return Quotas(self._app.redis, who.key, who.limits, show=partial(ratelimits.show, request))
+        return Quotas(self._app.redis, self._app.jobs, who.key, who.limits, show=partial(ratelimits.show, request))
 
 
 async def _close(quotas: Quotas, room: Room, *, ref: str, run: str, pages: int) -> None:

@@ -7,17 +7,22 @@ from __future__ import annotations
 
 from aiohttp import HttpVersion11, hdrs, web
 
+from services.gateway.problems import Problem
+
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-async def later(request: web.Request) -> None:
-    """The expect handler of a route whose handler calls `go_on`. Raises HTTPExpectationFailed for another word."""
-    if request.headers.get(hdrs.EXPECT, "").lower() != "100-continue":
-        raise web.HTTPExpectationFailed
+async def later(_: web.Request) -> None:
+    """The expect handler of a route whose handler calls `go_on`."""
 
 
 async def go_on(request: web.Request) -> None:
-    """Let the client send its body."""
-    if request.version >= HttpVersion11 and hdrs.EXPECT in request.headers:
+    """Let the client send its body. Raises Problem (417) where it expects something else."""
+    expected = request.headers.get(hdrs.EXPECT)
+    if expected is None:
+        return
+    if expected.lower() != "100-continue":
+        raise Problem("refused", f"Expect is {expected[:80]!r}: only 100-continue is known.", status=417)
+    if request.version >= HttpVersion11:
         await request.writer.write(CONTINUE)
         request.writer.output_size = 0  # no answer has begun

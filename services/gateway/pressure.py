@@ -52,7 +52,9 @@ class Pressure:
             if self._load is None or time.monotonic() - self._looked_at >= LOOK_S:
                 memory = await self._redis.info("memory")
                 self._load = Load(
-                    backlog_pages=await backlog.pages(self._redis, uncounted=self._settings.large_document_pages),
+                    backlog_pages=await backlog.pages(
+                        self._redis, batch_size=self._settings.batch_size, uncounted=self._settings.large_document_pages
+                    ),
                     pages_per_s=await fleet.speed(self._redis),
                     memory_used=memory["used_memory"],
                     memory_limit=memory.get("maxmemory", 0),

@@ -42,8 +42,9 @@ class Quotas:
     `show` is given what is known of each limit, met or not.
     """
 
-    def __init__(self, redis: Redis, key: str, limits: Limits, show: Callable[[Meter], None]) -> None:
+    def __init__(self, redis: Redis, jobs: Jobs, key: str, limits: Limits, show: Callable[[Meter], None]) -> None:
         self._redis = redis
+        self._known = jobs
         self._limits = limits
         self._show = show
         self._rate = keys.quota_rate(key)
@@ -73,6 +74,9 @@ class Quotas:
             raise self._too_many_jobs(most)
         if (limit := self._limits.pages_per_day) is not None:
             _, left, reserved, reset_ms = await self._reserve(limit)
+            if reserved and not left:
+                await self._settle_counted()
+                _, left, reserved, reset_ms = await self._reserve(limit)
             if not left:
                 raise self._no_pages(limit, wanted=1, left=left, reserved=reserved, reset_ms=reset_ms)
 
@@ -86,7 +90,7 @@ class Quotas:
             raise self._too_many_jobs(most)
         self._show_jobs(most, active + 1)
 
-    async def reserve(self, run: str, job: str, jobs: Jobs, *, pages: int, most: int) -> int:
+    async def reserve(self, run: str, job: str, *, pages: int, most: int) -> int:
         """Hold pages of the day for this document; how many it may have, 0 where the key has no such limit.
 
         `pages` 0: nobody has counted them yet; then as many as are left, up to `most`.
@@ -94,7 +98,7 @@ class Quotas:
         limit = self._limits.pages_per_day
         if limit is None:
             return 0
-        await self._settle_counted(jobs)
+        await self._settle_counted()
         wanted = pages or min(most, limit)
         granted, left, reserved, reset_ms = await self._reserve(limit, run=run, job=job, wanted=wanted, less=not pages)
         if not granted:
@@ -112,14 +116,14 @@ class Quotas:
         if self._limits.active_jobs is not None:
             await self._redis.zrem(self._jobs, job)
 
-    async def _settle_counted(self, jobs: Jobs) -> None:
+    async def _settle_counted(self) -> None:
         """Settle what is known by now."""
         found: Any = await self._redis.hgetall(self._pages)
         seconds, _ = await self._redis.time()
         for field, text in found.items():
             if field.startswith("r:"):
                 held = msgspec.json.decode(text, type=Reservation)
-                pages = counted(held, field[2:], await jobs.get(held.job), now_ms=seconds * 1000)
+                pages = counted(held, field[2:], await self._known.get(held.job), now_ms=seconds * 1000)
                 if pages is not None:
                     await self.settle(field[2:], pages)
 
