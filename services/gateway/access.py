@@ -7,7 +7,7 @@ is told by the Host and Origin that browsers send (DNS rebinding, cross-site req
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
+import re
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
@@ -22,6 +22,7 @@ OPEN = frozenset({"/", "/assets/{name}", "/livez", "/readyz", "/health", "/opena
 """What strangers may ask for. It holds no document and no figure: /health and /readyz keep their sentences back."""
 
 IDENTITY = web.RequestKey("IDENTITY", Identity)
+_HOST = re.compile(r"(\[(?P<ipv6>[0-9a-f:.]+)\]|(?P<name>[^:@/?#\\\[\]\s]+))(:[0-9]*)?")
 _READING = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
 
 
@@ -68,8 +69,9 @@ def bearer(headers: list[str]) -> str | None:
 
 def check_host(host: str) -> None:
     """Raises Problem unless this is a name of this machine: another's name that leads here is DNS rebinding."""
-    name = urlsplit(f"//{host}").hostname if _is_authority(host) else None
-    if name is None or not (is_loopback(name) or name.endswith(".localhost")):
+    found = _HOST.fullmatch(host.lower())
+    name = found["ipv6"] or found["name"] if found else ""
+    if not (is_loopback(name) or name.endswith(".localhost")):
         raise Problem(
             "foreign-host",
             f"The Host is {host[:80]!r}, and this gateway, which asks nobody for a key, answers to 127.0.0.1 and "
@@ -86,10 +88,6 @@ def check_origin(origin: str | None, host: str, origins: Origins) -> None:
         f"The request comes from a page of {origin[:80]!r}, which may not use this gateway: "
         "have that origin put into CORS_ORIGINS.",
     )
-
-
-def _is_authority(host: str) -> bool:
-    return bool(host) and not set(host) & set("/?#@\\ ")
 
 
 def _is_open(request: web.Request) -> bool:

@@ -5,7 +5,7 @@ Keys travel in the Authorization header, which no browser sends by itself: crede
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
+import re
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
@@ -20,6 +20,7 @@ EXPOSED = (
     "Accept-Ranges, Content-Range, ETag, Idempotent-Replayed, Location, RateLimit, RateLimit-Policy, Retry-After, "
     "X-Request-Id"
 )
+_ORIGIN = re.compile(r"https?://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]+)?")
 PREFLIGHT_S = 600  # a setting that is taken back is forgotten by browsers within ten minutes
 
 
@@ -31,12 +32,7 @@ class Origins:
         self._all = given == ["*"]
         self._known = frozenset(given)
         for origin in () if self._all else given:
-            parts = urlsplit(origin)
-            if (
-                parts.scheme not in ("http", "https")
-                or f"{parts.scheme}://{parts.netloc}" != origin
-                or not parts.netloc
-            ):
+            if not _ORIGIN.fullmatch(origin):
                 raise SettingsError(
                     f"CORS_ORIGINS: expected origins such as https://app.example.com and commas, got {origin!r}"
                 )
