@@ -18,6 +18,7 @@ from services.gateway.configuration import GatewaySettings
 from services.gateway.pressure import Pressure
 from services.gateway.problems import Problem
 from services.gateway.quotas import Quotas
+from shared.apikeys import Limits
 from shared.service import App
 
 log = logging.getLogger(__name__)
@@ -81,8 +82,9 @@ class Admission:
                 f"{pages:,} pages are asked for, and {most:,} are taken: send the document in parts.",
                 limit_pages=most,
             )
-        own = access.identity(request).limits.pages_per_document or 0
-        if await self._app.jobs.get(ref) is not None:
+        limits = access.identity(request).limits
+        own = limits.pages_per_document or 0
+        if limits == Limits() or await self._app.jobs.get(ref) is not None:
             yield Room(max_pages=own)
             return
         quotas = self._quotas(request)
