@@ -168,3 +168,18 @@ def cache(digest: str) -> str:
 def limiter(model: str) -> str:
     """HASH: what the fleet may still ask of this model, and whether it is paused. Expires after an idle hour."""
     return f"limiter:{model}"
+
+
+def quota_rate(key: str) -> str:
+    """STRING ms, a fraction too: when this API key's burst would be full again (GCRA); expires then."""
+    return f"quota:{key}:rate"
+
+
+def quota_jobs(key: str) -> str:
+    """ZSET job -> ms of submit: jobs of this API key that had not ended when they were last looked at. A month."""
+    return f"quota:{key}:jobs"
+
+
+def quota_pages(key: str) -> str:
+    """HASH: `day` (since 1970), `used` pages in it, `r:<run>` -> JSON {job, pages, day, ms}: reservations. Two days."""
+    return f"quota:{key}:pages"
