@@ -1,9 +1,8 @@
 """A PDF that is open, in which the way to a far page costs no memory. For the render process only.
 
 pdfium goes to a page through the tree of pages, from the first one on, and keeps the dictionary of every page that it
-passes until the document is closed: 1.7 kB each. What it can't read there it counts as a page, and goes on
-(CPDF_Document::TraversePDFPages). So pages are hidden from it on the way. Those whose dictionaries are compressed
-(in object streams) are not, and cost what they always did.
+passes until the document is closed: 1.7 kB each, and 3.2 kB where they are compressed (measured). What it can't read
+there it counts as a page, and goes on (CPDF_Document::TraversePDFPages). So pages are hidden from it on the way.
 """
 
 from __future__ import annotations
