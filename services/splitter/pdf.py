@@ -77,6 +77,7 @@ class _Canvas:
     def bitmap(self, width: int, height: int, *, format: int, rev_byteorder: bool) -> pypdfium2.PdfBitmap:
         """What pypdfium2 calls a bitmap maker; 4 bytes a pixel. The bitmap before is overwritten."""
         if len(self._buffer) < 4 * width * height:
+            self._buffer = (ctypes.c_ubyte * 0)()  # never two at a time: a page has 8 MB
             self._buffer = (ctypes.c_ubyte * (4 * width * height))()
         return pypdfium2.PdfBitmap.new_native(width, height, format, rev_byteorder, buffer=self._buffer)
 
