@@ -36,6 +36,8 @@ ACTIVE = "active"
 """ZSET job -> ms of submit: jobs that have not ended, for the keeper."""
 ENDED = "ended"
 """ZSET `job run upload` -> ms when the job's keys expire: ended jobs whose blobs the keeper removes then."""
+DEATHS = "deaths"
+"""ZSET worker -> ms: workers that died with something in hand; forgotten after ten minutes."""
 
 
 def deferred(stream: str) -> str:
@@ -110,6 +112,7 @@ _FLEET: dict[str, str] = {
     "clock": CLOCK,
     "started": STARTED,
     "active": ACTIVE,
+    "deaths": DEATHS,
     "ended": ENDED,
 }
 for _fact in FACTS:
