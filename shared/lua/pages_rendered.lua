@@ -3,7 +3,8 @@
 -- INCLUDE: base job owner release end_page enqueue
 -- A: job run id batch worker pages [{ordinal page image text blank failed}] last attempts
 -- A.fail_rest: a reason; all pages of the batch that are not rendered yet end as gaps with it.
--- Answers 'recorded', 'gone' or 'not_owner'. Safe to repeat: a page is queued once, whoever rendered it.
+-- Answers 'recorded', 'gone' or 'not_owner'. Safe to repeat: a page is queued once, whoever rendered it. Only the owner
+-- of the batch's entry makes a gap: a zombie's error must not beat a live success.
 
 if not is_live(A.run) then
   drop('batches.requested', A.id)
@@ -12,8 +13,9 @@ end
 local found = redis.call('HMGET', K.job, 'batch_size', 'pages', 'weight', 'rev')
 local size, pages, weight = tonumber(found[1]), tonumber(found[2]), tonumber(found[3])
 local round = found[4] - 1 -- of pages that a retry has rendered again
+local owner = owns('batches.requested', A.id, A.worker)
 if A.fail_rest then
-  if not owns('batches.requested', A.id, A.worker) then return 'not_owner' end
+  if not owner then return 'not_owner' end
   bury('batches.requested', A.id, A.worker, A.fail_rest, A.attempts)
   for ordinal = A.batch * size, math.min((A.batch + 1) * size, pages) - 1 do
     A.pages[#A.pages + 1] = {ordinal = ordinal, page = page_of(ordinal), image = '', text = '', blank = false, failed = A.fail_rest}
@@ -22,7 +24,7 @@ end
 
 for _, page in ipairs(A.pages) do
   local record = cjson.encode({page = page.page, image = page.image, text = page.text})
-  if redis.call('HSETNX', K.rendered, page.ordinal, record) == 1 then
+  if (page.failed == '' or owner) and redis.call('HSETNX', K.rendered, page.ordinal, record) == 1 then
     page.round = round
     if page.blank then
       redis.call('HSET', K.read, page.ordinal, cjson.encode({page = page.page, blob = '', blank = true}))

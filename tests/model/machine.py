@@ -104,8 +104,8 @@ class LedgerMachine(RuleBasedStateMachine):
     def check(self) -> None:
         before, self.seen = self.seen, self._run(look(self._redis, REFS))
         moving.follow(self.state, before, self.seen)
-        assert not differences(self.state, self.seen)
-        assert not faults(self.seen)
+        wrong = [*differences(self.state, self.seen), *faults(self.seen)]
+        assert not wrong, "\n".join(wrong)
 
     def held(self, kind: type[Fact] = Fact, by: str | None = None) -> list[Entry]:
         """Entries in somebody's hands."""

@@ -90,6 +90,8 @@ class Scripts:
 
     def fail(self, worker: str, entry: Entry, reason: str) -> str:
         fact = entry.fact
+        if isinstance(fact, PageAnalyzed | BatchSummarized) and not fact.last:
+            return "recorded" if self.malformed(type(fact), entry.id) else "gone"
         if isinstance(fact, DocSummarized):
             return self._narrated(worker, entry, Narrated(audio="", timeline=""), failed=True)
         job = self._live(fact)
@@ -279,11 +281,13 @@ class Scripts:
     def reap(self, fact: type[Fact], consumer: str) -> int:
         return int(all(held.owner != consumer for held in self.state.streams[fact.stream].values()))
 
-    def malformed(self, fact: type[Fact], id_: str) -> None:
-        """The entry was no fact: the model had not known it, and knows its dead letter."""
-        if id_ in self.state.garbage:
-            self.state.garbage.remove(id_)
-            self.state.dead[fact.stream] += 1
+    def malformed(self, fact: type[Fact], id_: str) -> bool:
+        """Whether it was there."""
+        there = id_ in self.state.garbage or id_ in self.state.streams[fact.stream]
+        self.state.garbage.discard(id_)
+        self.state.streams[fact.stream].pop(id_, None)
+        self.state.dead[fact.stream] += there
+        return there
 
     def release(self, renderers: int | None) -> None:
         self.state.renderers = renderers or self.state.renderers
