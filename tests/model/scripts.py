@@ -137,9 +137,12 @@ class Scripts:
         self, job: Job, worker: str, entry: Entry, pages: Sequence[RenderedPage], *, last: bool
     ) -> str:
         round_ = job.rev - 1
-        may_fail = self._owns(worker, entry)
+        may_fail, refused = self._owns(worker, entry), False
         for page in pages:
-            if page.ordinal in job.rendered or (page.failed and not may_fail):
+            if page.ordinal in job.rendered:
+                continue
+            if page.failed and not may_fail:
+                refused = True
                 continue
             job.rendered[page.ordinal] = page.image
             if page.blank:
@@ -150,10 +153,12 @@ class Scripts:
                 self._end_page(job, page.ordinal, "gap", round_)
             else:
                 self._enqueue(job, page.ordinal, round_)
-        if last:
+        assert isinstance(entry.fact, BatchRequested)
+        whole = all(ordinal in job.rendered for ordinal in job.ordinals(entry.fact.batch))
+        if last and whole:
             self._drop(entry)
         self.state.released = True
-        return "recorded"
+        return "not_owner" if refused or (last and not whole) else "recorded"
 
     def _read(self, job: Job, entry: Entry, fact: PageRequested, outcome: PageRead) -> str:
         if fact.ordinal in job.read:
