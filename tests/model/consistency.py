@@ -33,6 +33,9 @@ def _of_streams(seen: Seen) -> Iterator[str]:
             yield f"{stream}: {unit} has a body, and waits nowhere"
     for unit in set(seen.queue) - set(seen.bodies[PageRequested.stream]):
         yield f"{unit} is queued without a body"
+    for unit, id_ in seen.at.items():
+        if id_ not in seen.streams[PageRequested.stream]:
+            yield f"{unit} is said to be {id_}, which is gone"
     if set(seen.rings) != seen.turns:
         yield f"jobs have batches to be rendered, or a turn, but not both: {set(seen.rings) ^ seen.turns}"
     if seen.largest > ENTRY_BYTES:

@@ -7,6 +7,7 @@ be consistent by itself. Any call may be repeated at any later time.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import itertools
 
 from hypothesis import note
@@ -59,8 +60,9 @@ pick = st.integers(0, 10_000)
 worker = st.sampled_from(WORKERS)
 ref = st.sampled_from(REFS)
 fact = st.sampled_from(FACTS)
-stage = st.integers(1, len(FACTS))
+stage = st.integers(0, len(FACTS))
 rarely = st.integers(0, 5).map(lambda number: number == 5)
+failing = st.sampled_from((None, None, None, None, *FACTS))
 late = st.sampled_from((False, False, True))
 
 
@@ -78,15 +80,19 @@ class LedgerMachine(RuleBasedStateMachine):
         self.scripts = Mending(self.state)
         self.seen: Seen
 
-    @initialize(upto=st.tuples(stage, stage), size=st.integers(1, 3), narrate=st.booleans(), shape=pick)
-    def begin(self, upto: tuple[int, int], size: int, narrate: bool, shape: int) -> None:
+    @initialize(
+        upto=st.tuples(stage, stage), size=st.integers(1, 3), narrate=st.booleans(), shape=pick, failing=failing
+    )
+    def begin(
+        self, upto: tuple[int, int], size: int, narrate: bool, shape: int, failing: type[Fact] | None
+    ) -> None:
         """Two jobs, each somewhere on its way."""
         self._run(self._redis.flushdb())
         self._run(Ledger(self._redis, worker="w1").prepare())
         self.seen = self._run(look(self._redis, REFS))
         for ref, last in zip(REFS, upto, strict=True):
             self.submit(ref, size, narrate, chosen=not narrate, same=True)
-            self.work(last, "w1", shape, LONGEST)
+            self.work(last, "w1", shape, LONGEST, failing)
         for fact in FACTS:
             self.take(fact, WORKERS[shape % len(WORKERS)], 1 + shape % 3)
 
@@ -160,15 +166,18 @@ class LedgerMachine(RuleBasedStateMachine):
             self._taken.append(Entry(id=id_, fact=held.fact))
         self.make(calls.Release(worker=worker, renderers=None))
 
-    @rule(upto=stage, worker=worker, shape=pick, count=st.sampled_from((1, LONGEST, LONGEST)))
-    def work(self, upto: int, worker: str, shape: int, count: int) -> None:
-        """A worker without faults does what waits at the first stages, one after the other."""
+    @rule(upto=stage, worker=worker, shape=pick, count=st.sampled_from((1, LONGEST, LONGEST)), failing=failing)
+    def work(self, upto: int, worker: str, shape: int, count: int, failing: type[Fact] | None) -> None:
+        """A worker does what waits at the first stages, one after the other; at one of them it may fail."""
         for fact in FACTS[:upto]:
             self.take(fact, worker, count)
             for entry in self.held(fact, worker):
                 if entry.id in self.state.streams[fact.stream]:
                     shape = shape * 7 % 10_007
-                    self._record(worker, entry, shape)
+                    if fact is failing:
+                        self.make(calls.Fail(worker=worker, entry=entry))
+                    else:
+                        self._record(worker, entry, shape)
 
     @precondition(lambda self: self._taken)
     @rule(number=pick, worker=worker, late=late, shape=pick)
@@ -243,27 +252,24 @@ class LedgerMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.state.jobs)
     @rule(
         number=pick,
-        what=st.sampled_from(("pages", "pages", "plan", "audio")),
+        what=st.sampled_from(("letters", "letters", "chosen", "plan", "audio")),
         ordinals=st.lists(st.integers(0, LONGEST), max_size=LONGEST),
         batches=st.lists(st.integers(0, 3), max_size=3),
-        summary=st.booleans(),
         older=st.sampled_from((0, 0, 0, 1)),
     )
-    def retry(
-        self, number: int, what: str, ordinals: list[int], batches: list[int], summary: bool, older: int
-    ) -> None:
+    def retry(self, number: int, what: str, ordinals: list[int], batches: list[int], older: int) -> None:
+        """All that has failed, as `quire dead replay` asks; or what somebody chose; or as somebody saw the job before."""
         job = sorted(self.state.jobs.values(), key=lambda job: job.ref)[number % len(self.state.jobs)]
-        chosen = {"ordinals": tuple(ordinals), "batches": tuple(batches), "summary": summary}
-        self.make(
-            calls.Retry(
-                worker="gateway",
-                what=what,
-                ref=job.ref,
-                run=job.run,
-                rev=job.rev - older,
-                **(chosen if what == "pages" else {}),  # type: ignore[arg-type]
-            )
-        )
+        chosen = calls.Retry(worker="cli", what=what, ref=job.ref, run=job.run, rev=job.rev - older)
+        if what == "letters":
+            if not job.planned or (job.audio == "failed" and job.summary):
+                self.make(dataclasses.replace(chosen, what="audio" if job.planned else "plan"))
+                return
+            ordinals, batches = sorted(job.gaps), sorted(batch for batch, told in job.summaries.items() if told[1])
+        if what in ("letters", "chosen"):
+            pages = {"ordinals": tuple(ordinals), "batches": tuple(batches), "summary": number % 2 == 0}
+            chosen = dataclasses.replace(chosen, what="pages", **pages)  # type: ignore[arg-type]
+        self.make(chosen)
 
     @precondition(lambda self: self._made)
     @rule(number=pick)
