@@ -3,8 +3,8 @@
 -- INCLUDE: base job owner release end_page enqueue
 -- A: job run id batch worker pages [{ordinal page image text blank failed}] last attempts
 -- A.fail_rest: a reason; all pages of the batch that are not rendered yet end as gaps with it.
--- Answers 'recorded', 'gone' or 'not_owner' (a failure was not taken, or the last report leaves pages out). Safe to
--- repeat: a page is queued once, whoever rendered it. Only the owner of the batch's entry makes a gap: a zombie's error
+-- Answers 'recorded', 'gone' or 'not_owner' (a failure was not taken, or the last report leaves pages out).
+-- Safe to repeat: a page is queued once, whoever rendered it. Only the owner of the entry makes a gap: a zombie's error
 -- must not beat a live success. The entry leaves its stream when all pages of its batch are known.
 
 if not is_live(A.run) then
