@@ -35,9 +35,7 @@ def direct(path: Path, source: str) -> set[str]:
 
 def complaints() -> list[str]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    fleet, dev, speech, servers = (
-        ROOT / f"requirements/{name}.txt" for name in ("fleet", "dev", "speech", "servers")
-    )
+    fleet, dev, speech, servers = (ROOT / f"requirements/{name}.txt" for name in ("fleet", "dev", "speech", "servers"))
     found = []
     for path, source, wanted in (
         (fleet, "quire (pyproject.toml)", project["project"]["dependencies"]),

@@ -3,7 +3,7 @@
 -- INCLUDE: base job owner release end_page enqueue
 -- A: job run id batch worker pages [{ordinal page image text blank failed}] last attempts
 -- A.fail_rest: a reason; all pages of the batch that are not rendered yet end as gaps with it.
--- Answers 'recorded', 'gone' or 'not_owner' (a failure was not taken, or the last report leaves pages out).
+-- Answers 'recorded', 'gone', 'not_owner' (a failure was not taken) or 'unfinished' (the last report leaves pages out).
 -- Safe to repeat: a page is queued once, whoever rendered it. Only the owner of the entry makes a gap: a zombie's error
 -- must not beat a live success. The entry leaves its stream when all pages of its batch are known.
 
@@ -48,4 +48,4 @@ for ordinal = A.batch * size, math.min((A.batch + 1) * size, pages) - 1 do
 end
 if A.last and whole then drop('batches.requested', A.id) end
 release()
-return (refused or A.last and not whole) and 'not_owner' or 'recorded'
+return refused and 'not_owner' or A.last and not whole and 'unfinished' or 'recorded'

@@ -6,7 +6,15 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import TypeVar
 
-from shared.events import BatchRequested, BatchSummarized, DocSubmitted, DocSummarized, Fact, PageAnalyzed, PageRequested
+from shared.events import (
+    BatchRequested,
+    BatchSummarized,
+    DocSubmitted,
+    DocSummarized,
+    Fact,
+    PageAnalyzed,
+    PageRequested,
+)
 from shared.records import TERMINAL
 from tests.model.seen import Seen, SeenJob
 from tests.model.state import STREAMS

@@ -1,4 +1,4 @@
-"""hypothesis drives the ledger on a real server and the model side by side: any order, repeats, stale numbers, wrong owners.
+"""hypothesis drives the ledger and the model side by side: any order, repeats, stale numbers, wrong owners.
 
 Each rule makes one call; then the model must have given the same answer, the server must hold what the model holds, and
 be consistent by itself. Any call may be repeated at any later time.
@@ -16,45 +16,21 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from redis.asyncio import Redis
 
 from shared import keys
-from shared.events import (
-    FACTS,
-    BatchRequested,
-    BatchSummarized,
-    DocSubmitted,
-    DocSummarized,
-    Fact,
-    PageAnalyzed,
-    PageRequested,
-)
+from shared.events import FACTS, Fact
 from shared.ledger import Entry, Ledger
-from shared.outcomes import (
-    BatchDone,
-    DocumentDone,
-    Narrated,
-    Noted,
-    Outcome,
-    PageRead,
-    Planned,
-    Rendered,
-    RenderedPage,
-    Speaking,
-    Usage,
-)
-from shared.selection import Selection
 from shared.submission import Submission
 from tests.model import calls, moving
 from tests.model.calls import Call
 from tests.model.compare import differences
 from tests.model.consistency import faults
 from tests.model.mending import Mending
+from tests.model.outcomes import LONGEST, outcome
 from tests.model.seen import Seen, look
-from tests.model.state import Job, State
+from tests.model.state import State
 
 REFS = ("local/a", "local/b")
 WORKERS = ("w1", "w2", "w3")
 SELECTION = "2-4,7,9-20"
-ONE_CALL = Usage(calls=1, tokens_in=10, tokens_out=1, cost_usd=0.01)
-LONGEST = 5  # pages: two batches of two and one of one
 
 pick = st.integers(0, 10_000)
 worker = st.sampled_from(WORKERS)
@@ -83,9 +59,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @initialize(
         upto=st.tuples(stage, stage), size=st.integers(1, 3), narrate=st.booleans(), shape=pick, failing=failing
     )
-    def begin(
-        self, upto: tuple[int, int], size: int, narrate: bool, shape: int, failing: type[Fact] | None
-    ) -> None:
+    def begin(self, upto: tuple[int, int], size: int, narrate: bool, shape: int, failing: type[Fact] | None) -> None:
         """Two jobs, each somewhere on its way."""
         self._run(self._redis.flushdb())
         self._run(Ledger(self._redis, worker="w1").prepare())
@@ -185,9 +159,9 @@ class LedgerMachine(RuleBasedStateMachine):
         self._record(*self.chosen(number, worker, late=late), shape)
 
     def _record(self, worker: str, entry: Entry, shape: int) -> None:
-        outcome = _outcome(entry.fact, shape, self.state.jobs.get(entry.fact.job))
-        if outcome is not None:
-            self.make(calls.Record(worker=worker, entry=entry, outcome=outcome))
+        returned = outcome(entry.fact, shape, self.state.jobs.get(entry.fact.job))
+        if returned is not None:
+            self.make(calls.Record(worker=worker, entry=entry, outcome=returned))
 
     @precondition(lambda self: self._taken)
     @rule(number=pick, worker=worker, late=late)
@@ -222,7 +196,9 @@ class LedgerMachine(RuleBasedStateMachine):
         mine = tuple(entry for entry in entries if isinstance(entry.fact, kind))
         self.make(calls.Renew(worker=worker, fact=kind, entries=mine))
 
-    @rule(what=st.sampled_from(("release", "reap", "reconcile")), fact=fact, number=pick, renderers=st.none() | st.just(2))
+    @rule(
+        what=st.sampled_from(("release", "reap", "reconcile")), fact=fact, number=pick, renderers=st.none() | st.just(2)
+    )
     def keep(self, what: str, fact: type[Fact], number: int, renderers: int | None) -> None:
         """The keeper's rounds."""
         match what:
@@ -258,7 +234,7 @@ class LedgerMachine(RuleBasedStateMachine):
         older=st.sampled_from((0, 0, 0, 1)),
     )
     def retry(self, number: int, what: str, ordinals: list[int], batches: list[int], older: int) -> None:
-        """All that has failed, as `quire dead replay` asks; or what somebody chose; or as somebody saw the job before."""
+        """All that has failed, as `quire dead replay` asks; or what somebody chose; or of a rev that is over."""
         job = sorted(self.state.jobs.values(), key=lambda job: job.ref)[number % len(self.state.jobs)]
         chosen = calls.Retry(worker="cli", what=what, ref=job.ref, run=job.run, rev=job.rev - older)
         if what == "letters":
@@ -294,47 +270,12 @@ class LedgerMachine(RuleBasedStateMachine):
             return
         gone = sorted(self.state.jobs)[number % len(self.state.jobs)]
         run = self.state.jobs.pop(gone).run
-        self._made = [call for call in self._made if not (isinstance(call, calls.Submit) and call.submission.run == run)]
+        self._made = [
+            call for call in self._made if not (isinstance(call, calls.Submit) and call.submission.run == run)
+        ]
         if wholly:
             self.state.crashes.pop(gone, None)
             rest = (keys.read, keys.gaps, keys.rendered, keys.batches, keys.gates, keys.crashes)
             self._run(self._redis.delete(*(key(gone) for key in rest)))
         self._run(self._redis.delete(keys.job(gone)))
         self.check()
-
-
-def _outcome(fact: Fact, shape: int, job: Job | None) -> Outcome | None:
-    """What a handler may return for this fact, one of several by `shape`; None where it could not be called."""
-    lost = shape % 4 == 3
-    match fact:
-        case DocSubmitted():
-            return Planned(pages=1 + shape % LONGEST)
-        case BatchRequested():
-            return _rendered(fact, shape, job)
-        case PageRequested():
-            return PageRead(blob=f"page{shape}", usage=ONE_CALL)
-        case PageAnalyzed(last=False):
-            return Noted()
-        case PageAnalyzed():
-            return BatchDone(failed="no page was read") if lost else BatchDone(blob=f"batch{shape}", usage=ONE_CALL)
-        case BatchSummarized(last=False):
-            return Noted()
-        case BatchSummarized():
-            return DocumentDone(failed="nothing to sum up") if lost else DocumentDone(blob=f"doc{shape}")
-        case DocSummarized():
-            return Speaking() if shape % 3 == 0 else Narrated(audio=f"mp3{shape}", timeline="t", usage=ONE_CALL)
-    return None
-
-
-def _rendered(fact: BatchRequested, shape: int, job: Job | None) -> Rendered | None:
-    if job is None or not job.planned or fact.batch >= job.batches:
-        return None
-    pages = []
-    ordinals = job.ordinals(fact.batch)
-    last = shape % 3 != 0
-    for ordinal in ordinals if last else ordinals[:1]:
-        kind = (shape // 3 + ordinal) % 5
-        image, blank, failed = f"image{ordinal}" if kind < 3 else "", kind == 3, "torn" if kind == 4 else ""
-        page = Selection.parse(job.selection).page(ordinal)
-        pages.append(RenderedPage(ordinal=ordinal, page=page, image=image, blank=blank, failed=failed))
-    return Rendered(pages=pages, last=last)

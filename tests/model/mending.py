@@ -42,9 +42,7 @@ class Mending(Scripts):
         for batch in unsummarised - touched:
             self._tell_batch(job, batch)
         if alone:
-            self.state.born.append(
-                BatchSummarized(job=ref, run=run, batch=job.batches - 1, rev=job.rev, last=True)
-            )
+            self.state.born.append(BatchSummarized(job=ref, run=run, batch=job.batches - 1, rev=job.rev, last=True))
         self.state.released = True
         return "retried", len(again), len(touched | unsummarised)
 
@@ -74,6 +72,7 @@ class Mending(Scripts):
         """A healthy job is left alone; of one that is not known any more, nothing keeps its turn."""
         if ref not in self.state.jobs:
             self.state.rings.pop(ref, None)
+            self.state.crashes.pop(ref, None)
         return {}
 
     def _retried(self, ref: str, run: str, rev: int) -> tuple[Job | None, str]:

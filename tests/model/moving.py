@@ -71,9 +71,7 @@ def _fair(state: State, before: Seen, after: Seen, moved: list[Fact]) -> None:
 
 
 def _as_many_as_may(state: State, before: Seen, after: Seen, due: dict[str, bool]) -> None:
-    waited = {
-        stream: sum(held.owner is None for held in before.streams[stream].values()) for stream in before.streams
-    }
+    waited = {stream: sum(held.owner is None for held in before.streams[stream].values()) for stream in before.streams}
     for stream, most in (
         (PageRequested.stream, max(FEWEST_PAGES, after.rate / 2)),
         (BatchRequested.stream, state.renderers + 1),

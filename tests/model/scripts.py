@@ -14,7 +14,6 @@ from shared.events import (
     BatchSummarized,
     DocSubmitted,
     DocSummarized,
-    Fact,
     PageAnalyzed,
     PageRequested,
 )
@@ -32,14 +31,12 @@ from shared.outcomes import (
     Speaking,
 )
 from shared.submission import Submission
-from tests.model.state import Job, Ring, State
+from tests.model.state import Job, Ring
+from tests.model.waiting import Waiting
 
 
-class Scripts:
+class Scripts(Waiting):
     """One method a script of `shared/ledger.py`; `Mending` (mending.py) has those of `shared/repairs.py`."""
-
-    def __init__(self, state: State) -> None:
-        self.state = state
 
     def submit(self, new: Submission) -> tuple[str, bool, bool]:
         known = self.state.jobs.get(new.ref)
@@ -133,9 +130,7 @@ class Scripts:
         self.state.rings[job.ref] = Ring(job.run, list(range(job.batches)))
         return "planned"
 
-    def _rendered(
-        self, job: Job, worker: str, entry: Entry, pages: Sequence[RenderedPage], *, last: bool
-    ) -> str:
+    def _rendered(self, job: Job, worker: str, entry: Entry, pages: Sequence[RenderedPage], *, last: bool) -> str:
         round_ = job.rev - 1
         may_fail, refused = self._owns(worker, entry), False
         for page in pages:
@@ -158,7 +153,7 @@ class Scripts:
         if last and whole:
             self._drop(entry)
         self.state.released = True
-        return "not_owner" if refused or (last and not whole) else "recorded"
+        return "not_owner" if refused else "unfinished" if last and not whole else "recorded"
 
     def _read(self, job: Job, entry: Entry, fact: PageRequested, outcome: PageRead) -> str:
         if fact.ordinal in job.read:
@@ -197,9 +192,7 @@ class Scripts:
         job.summaries[fact.batch] = (done.blob, done.failed)
         job.calls += done.usage.calls
         last = len(job.summaries) == job.batches
-        self.state.born.append(
-            BatchSummarized(job=job.ref, run=job.run, batch=fact.batch, rev=job.rev, last=last)
-        )
+        self.state.born.append(BatchSummarized(job=job.ref, run=job.run, batch=fact.batch, rev=job.rev, last=last))
         self._drop(entry)
         return "recorded"
 
@@ -245,119 +238,3 @@ class Scripts:
         self.state.crashes.pop(job.ref, None)
         self._drop(entry)
         return "recorded"
-
-    # Leases and waiting ---------------------------------------------------------------------------------------------
-
-    def defer(self, worker: str, entry: Entry, *, at_once: bool) -> str:
-        if not self._owns(worker, entry):
-            return "not_owner"
-        self._drop(entry)
-        self.state.released = True
-        if self._wanting(entry.fact) is None:
-            return "gone"
-        stream, unit = entry.fact.stream, entry.fact.unit
-        self.state.deferred[stream][unit] = at_once
-        self.state.bodies[stream][unit] = entry.fact
-        return "deferred"
-
-    def give_back(self, worker: str, entry: Entry) -> str:
-        if not self._owns(worker, entry):
-            return "not_owner"
-        self._drop(entry)
-        self.state.released = True
-        if self._wanting(entry.fact) is None:
-            return "gone"
-        self.state.born.append(entry.fact)
-        return "given_back"
-
-    def renew(self, worker: str, entries: Sequence[Entry]) -> list[str]:
-        return [entry.id for entry in entries if not self._owns(worker, entry)]
-
-    def reclaim(self, worker: str, entry: Entry, *, owner: str, crashed: bool) -> int | None:
-        """Every entry is stale: the machine asks with an idle time of 0."""
-        if not self._owns(owner, entry):
-            return None
-        self.state.streams[entry.fact.stream][entry.id].owner = worker
-        crashes = self.state.crashes.setdefault(entry.fact.job, {}).setdefault(entry.fact.unit, set())
-        if crashed and self._wanting(entry.fact):
-            crashes.add(owner)
-        return len(crashes)
-
-    def reap(self, fact: type[Fact], consumer: str) -> int:
-        return int(all(held.owner != consumer for held in self.state.streams[fact.stream].values()))
-
-    def malformed(self, fact: type[Fact], id_: str) -> bool:
-        """Whether it was there."""
-        there = id_ in self.state.garbage or id_ in self.state.streams[fact.stream]
-        self.state.garbage.discard(id_)
-        self.state.streams[fact.stream].pop(id_, None)
-        self.state.dead[fact.stream] += there
-        return there
-
-    def release(self, renderers: int | None) -> None:
-        self.state.renderers = renderers or self.state.renderers
-        self.state.released = True
-
-    # -----------------------------------------------------------------------------------------------------------------
-
-    def _live(self, fact: Fact) -> Job | None:
-        job = self.state.jobs.get(fact.job)
-        return job if job and job.run == fact.run and not job.ended else None
-
-    def _wanting(self, fact: Fact) -> Job | None:
-        if not isinstance(fact, DocSummarized):
-            return self._live(fact)
-        job = self.state.jobs.get(fact.job)
-        return job if job and job.run == fact.run and job.audio in ("pending", "speaking") else None
-
-    def _owns(self, worker: str, entry: Entry) -> bool:
-        held = self.state.streams[entry.fact.stream].get(entry.id)
-        return held is not None and held.owner == worker
-
-    def _drop(self, entry: Entry) -> None:
-        self.state.streams[entry.fact.stream].pop(entry.id, None)
-
-    def _bury(self, entry: Entry) -> None:
-        self.state.dead[entry.fact.stream] += 1
-
-    def _enqueue(self, job: Job, ordinal: int, round_: int) -> None:
-        fact = PageRequested(
-            job=job.ref, run=job.run, ordinal=ordinal, page=job.page(ordinal), round=round_, image=job.rendered[ordinal]
-        )
-        self.state.queue.add(fact.unit)
-        self.state.bodies[PageRequested.stream][fact.unit] = fact
-
-    def _forget_page(self, ref: str, ordinal: int) -> None:
-        """It leaves stream, queue and deferred set, whoever holds it."""
-        stream, unit = PageRequested.stream, f"{ref}:{ordinal}"
-        run = self.state.jobs[ref].run
-        held = self.state.streams[stream]
-        for id_ in [i for i, e in held.items() if (e.fact.unit, e.fact.run) == (unit, run)]:
-            del held[id_]
-        self.state.queue.discard(unit)
-        self.state.deferred[stream].pop(unit, None)
-        self.state.bodies[stream].pop(unit, None)
-
-    def _end_page(self, job: Job, ordinal: int, outcome: str, round_: int) -> None:
-        batch = ordinal // job.size
-        if len(job.read) + len(job.gaps) == job.pages:
-            job.status = "summarizing"
-        self.state.born.append(
-            PageAnalyzed(
-                job=job.ref,
-                run=job.run,
-                batch=batch,
-                ordinal=ordinal,
-                page=job.page(ordinal),
-                round=round_,
-                rev=job.rev_of(batch),
-                outcome=outcome,  # type: ignore[arg-type]  # one of the two
-                last=job.all_over(batch),
-            )
-        )
-
-    def _end_job(self, job: Job, status: str) -> None:
-        job.status = status
-        self.state.crashes.pop(job.ref, None)
-        self.state.rings.pop(job.ref, None)
-        self.state.released = True

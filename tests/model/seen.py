@@ -99,7 +99,9 @@ async def look(redis: Redis, refs: Sequence[str]) -> Seen:
     for ref in refs:
         fields, read, gaps, rendered, batches, gates, crashes = (next(answers) for _ in range(7))
         if fields:
-            pages = [{int(ordinal): json.loads(record) for ordinal, record in h.items()} for h in (read, gaps, rendered)]
+            pages = [
+                {int(ordinal): json.loads(record) for ordinal, record in h.items()} for h in (read, gaps, rendered)
+            ]
             seen.jobs[ref] = SeenJob(fields, pages[0], pages[1], pages[2], batches, gates, crashes)
     return seen
 

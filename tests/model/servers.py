@@ -1,4 +1,4 @@
-"""The servers that the ledger is tested on besides the embedded one; `make servers` fetches them into .cache/servers."""
+"""The servers that the ledger is tested on; `make servers` fetches those that are not embedded into .cache/servers."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ CANDIDATES = {
 
 
 @contextlib.contextmanager
-def running(kind: str) -> Iterator[str]:
-    """One of KINDS with an append-only file, on a free port; yields its URL. Skips the test where there is none."""
+def running(kind: str, *, folder: Path | None = None) -> Iterator[str]:
+    """One of KINDS on a free port, its append-only file in `folder`. Yields its URL; skips where there is none."""
     if kind == "embedded":
-        with embedded("--appendfsync", "no") as url:
+        with embedded("--appendfsync", "no", folder=folder) as url:
             yield url
         return
     for binary in filter(None, map(shutil.which, CANDIDATES[kind])):
         if f"v={kind.removeprefix('redis-')}" in _version(binary):
-            with _process(binary) as url:
+            with _process(binary, folder) as url:
                 yield url
             return
     pytest.skip(f"there is no {kind} here: `make servers` fetches it, or put its redis-server on the PATH")
@@ -53,9 +53,10 @@ def _version(binary: str) -> str:
 
 
 @contextlib.contextmanager
-def _process(binary: str) -> Iterator[str]:
+def _process(binary: str, given: Path | None) -> Iterator[str]:
     port = free_port()
-    with tempfile.TemporaryDirectory(prefix="quire-test-redis-") as folder:
+    with tempfile.TemporaryDirectory(prefix="quire-test-redis-") as temporary:
+        folder = str(given or temporary)
         options = ["--port", str(port), "--bind", "127.0.0.1", "--dir", folder, "--save", "", "--appendonly", "yes"]
         server = subprocess.Popen(
             [binary, *options, "--appendfsync", "no"], env=_environment(), stdout=subprocess.DEVNULL
