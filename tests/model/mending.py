@@ -64,6 +64,8 @@ class Mending(Scripts):
             return "changed", 0, 0
         if job.audio != "failed" or not job.summary:
             return "nothing", 0, 0
+        if job.silenced:
+            return "cancelled", 0, 0
         job.audio = "pending"
         self.state.born.append(DocSummarized(job=ref, run=run, rev=rev, summary=job.summary))
         return "retried", 0, 0
@@ -88,7 +90,7 @@ class Mending(Scripts):
     def _reopen(self, job: Job, status: str) -> None:
         job.rev += 1
         job.status = status
-        job.summary, job.audio = "", "none"
+        job.summary, job.audio, job.silenced = "", "none", False
 
     def _tell_batch(self, job: Job, batch: int) -> None:
         ordinal = job.ordinals(batch)[-1]

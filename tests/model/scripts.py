@@ -48,16 +48,29 @@ class Scripts(Waiting):
         self.state.born.append(DocSubmitted(job=new.ref, run=new.run))
         return new.run, True, True
 
-    def cancel(self, ref: str) -> tuple[str, str, str, int, int] | None:
+    def cancel(self, ref: str) -> tuple[str, str, str, int, int, int, str] | None:
         job = self.state.jobs.get(ref)
-        if job is None or job.ended:
-            return job and (job.status, job.status, job.run, 0, 0)
+        if job is None:
+            return None
+        if job.ended:
+            return job.status, job.status, job.run, 0, 0, job.rev, self._silence(job)
         was = job.status
         for ordinal in range(job.pages):
             self._forget_page(ref, ordinal)
         self._end_job(job, "cancelled")
         open_pages = job.pages - len(job.read) - len(job.gaps)
-        return was, "cancelled", job.run, open_pages, job.batches - len(job.summaries)
+        return was, "cancelled", job.run, open_pages, job.batches - len(job.summaries), job.rev, ""
+
+    def _silence(self, job: Job) -> str:
+        """What an ended job's cancel says of its narration. What is in the stream is dropped when it is read."""
+        if job.audio not in ("pending", "speaking"):
+            return "was_stopped" if job.silenced else ""
+        job.audio, job.silenced = "failed", True
+        fact = DocSummarized(job=job.ref, run=job.run, rev=job.rev, summary=job.summary)
+        for waiting in (self.state.deferred, self.state.bodies):
+            waiting[fact.stream].pop(fact.unit, None)
+        self.state.crashes.pop(job.ref, None)
+        return "stopped"
 
     # Outcomes and failures ------------------------------------------------------------------------------------------
 
@@ -222,9 +235,11 @@ class Scripts(Waiting):
         assert isinstance(fact, DocSummarized)
         job = self._wanting(fact)
         if isinstance(outcome, Speaking):
-            if job:
-                job.audio = "speaking"
-            return "recorded" if job else "gone"
+            if job is None:
+                self._drop(entry)
+                return "gone"
+            job.audio = "speaking"
+            return "recorded"
         assert isinstance(outcome, Narrated)
         if job is None or fact.rev != job.rev:
             self._drop(entry)

@@ -55,6 +55,8 @@ class Job:
     calls: int = 0
     summary: str = ""
     audio: str = "none"
+    silenced: bool = False
+    """Its narration was stopped by a cancel."""
 
     @property
     def ended(self) -> bool:
@@ -95,6 +97,8 @@ class State:
     rings: dict[str, Ring] = field(default_factory=dict)
     crashes: dict[str, dict[str, set[str]]] = field(default_factory=dict)
     """job -> unit -> workers that died with it."""
+    deaths: set[str] = field(default_factory=set)
+    """Workers that died with something in hand."""
     garbage: set[str] = field(default_factory=set)
     """Ids of entries that are no facts."""
     renderers: int = 1

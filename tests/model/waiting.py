@@ -113,9 +113,11 @@ class Waiting(Steps):
             return None
         self.state.streams[entry.fact.stream][entry.id].owner = worker
         crashes = self.state.crashes.setdefault(entry.fact.job, {}).setdefault(entry.fact.unit, set())
-        if crashed and self._wanting(entry.fact):
+        if crashed and self._wanting(entry.fact) and owner not in crashes:
             crashes.add(owner)
-        return len(crashes)
+            self.state.deaths.add(owner)
+        chance = 3 <= len(crashes) < 6 and len(self.state.deaths) >= 2 * len(crashes)
+        return 2 if chance else len(crashes)
 
     def reap(self, fact: type[Fact], consumer: str) -> int:
         return int(all(held.owner != consumer for held in self.state.streams[fact.stream].values()))
