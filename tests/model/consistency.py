@@ -54,6 +54,11 @@ def _of_job(seen: Seen, ref: str, job: SeenJob) -> Iterator[str]:
     ended = job.fields["status"] in TERMINAL
     yield from (f"{ref}: {fault}" for fault in _counters(seen, ref, job, ended=ended))
     yield from (f"{ref}: {fault}" for fault in _narration(seen, ref, job))
+    if ended and job.fields.get("audio") not in ("pending", "speaking"):
+        if -1 in job.lifetimes:
+            yield f"{ref} is over, and its keys are kept for ever: {job.lifetimes}"
+    elif any(left != -1 for left in job.lifetimes):
+        yield f"{ref} is not over, and its keys have a lifetime: {job.lifetimes}"
     if ended:
         yield from (f"{ref} has ended: {fault}" for fault in _left_over(seen, ref, job))
     elif "plan" not in job.gates:

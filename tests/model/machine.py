@@ -41,6 +41,8 @@ rarely = st.integers(0, 5).map(lambda number: number == 5)
 failing = st.sampled_from((None, None, None, None, *FACTS))
 late = st.sampled_from((False, False, True))
 
+A_DAY_MS = 86_400_000
+
 
 class LedgerMachine(RuleBasedStateMachine):
     """`run` runs a coroutine; the server is emptied for each example."""
@@ -62,7 +64,9 @@ class LedgerMachine(RuleBasedStateMachine):
     def begin(self, upto: tuple[int, int], size: int, narrate: bool, shape: int, failing: type[Fact] | None) -> None:
         """Two jobs, each somewhere on its way."""
         self._run(self._redis.flushdb())
-        self._run(Ledger(self._redis, worker="w1").prepare())
+        ledger = Ledger(self._redis, worker="w1")
+        self._run(ledger.prepare())
+        self._run(ledger.release(retention_ms=A_DAY_MS))
         self.seen = self._run(look(self._redis, REFS))
         for ref, last in zip(REFS, upto, strict=True):
             self.submit(ref, size, narrate, chosen=not narrate, same=True)

@@ -17,6 +17,8 @@ from tests.model.state import STREAMS, Held, Ring
 BY_STREAM = {fact.stream: fact for fact in FACTS}
 _HASHES = (keys.read, keys.gaps, keys.rendered, keys.batches, keys.gates, keys.crashes)
 
+NO_KEY = -2  # what PTTL says
+
 
 @dataclass
 class SeenJob:
@@ -29,6 +31,8 @@ class SeenJob:
     batches: dict[str, str]
     gates: dict[str, str]
     crashes: dict[str, str]
+    lifetimes: list[int]
+    """Milliseconds that its keys have left, -1 without end; of those that exist."""
 
     def number(self, name: str) -> int:
         return int(self.fields.get(name) or 0)
@@ -81,6 +85,8 @@ async def look(redis: Redis, refs: Sequence[str]) -> Seen:
         for ref in refs:
             for key in (keys.job, *_HASHES):
                 pipe.hgetall(key(ref))
+            for key in (keys.job, *_HASHES):
+                pipe.pttl(key(ref))
         answers = iter(await pipe.execute())
 
     seen = Seen()
@@ -98,11 +104,12 @@ async def look(redis: Redis, refs: Sequence[str]) -> Seen:
     seen.turns, seen.active = set(next(answers)), set(next(answers))
     for ref in refs:
         fields, read, gaps, rendered, batches, gates, crashes = (next(answers) for _ in range(7))
+        lifetimes = [left for left in (next(answers) for _ in range(7)) if left != NO_KEY]
         if fields:
             pages = [
                 {int(ordinal): json.loads(record) for ordinal, record in h.items()} for h in (read, gaps, rendered)
             ]
-            seen.jobs[ref] = SeenJob(fields, pages[0], pages[1], pages[2], batches, gates, crashes)
+            seen.jobs[ref] = SeenJob(fields, pages[0], pages[1], pages[2], batches, gates, crashes, lifetimes)
     return seen
 
 

@@ -47,6 +47,7 @@ ONE_CALL = Usage(calls=1, tokens_in=100, tokens_out=10, cost_usd=0.25)
 async def run(app: App[Settings]) -> None:
     """A book with a blank page, gaps, a deferral, a crash, a retry and a narration that fails; a note is cancelled."""
     ledger, redis = app.ledger, app.redis
+    await ledger.release(retention_ms=86_400_000)
     for ref in PAGES:
         await ledger.submit(
             Submission(
