@@ -37,9 +37,8 @@ worker = st.sampled_from(WORKERS)
 ref = st.sampled_from(REFS)
 fact = st.sampled_from(FACTS)
 stage = st.integers(0, len(FACTS))
-rarely = st.integers(0, 5).map(lambda number: number == 5)
 failing = st.sampled_from((None, None, None, None, *FACTS))
-late = st.sampled_from((False, False, True))
+how = st.sampled_from(("owner", "owner", "wrong", "late"))
 
 A_DAY_MS = 86_400_000
 
@@ -100,23 +99,16 @@ class LedgerMachine(RuleBasedStateMachine):
             if isinstance(held.fact, kind) and held.owner is not None and by in (None, held.owner)
         ]
 
-    def chosen(self, number: int, worker: str, *, late: bool) -> tuple[str, Entry]:
-        """Who acts on which entry: its owner; or, late, any worker on any entry that ever was in somebody's hands."""
+    def chosen(self, number: int, worker: str, how: str) -> tuple[str, Entry]:
+        """Who acts on what: the owner of an entry; anybody, on an entry in hand; or anybody, on one that ever was."""
         held = self.held()
-        if late or not held:
+        if how == "late" or not held:
             return worker, self._taken[number % len(self._taken)]
         entry = held[number % len(held)]
         owner = self.state.streams[entry.fact.stream][entry.id].owner
-        assert owner
-        return owner, entry
+        return (worker if how == "wrong" else owner or worker), entry
 
     # Jobs come, are read, and go --------------------------------------------------------------------------------------
-
-    @rule(ref=ref, size=st.integers(1, 3), narrate=st.booleans(), chosen=st.booleans(), again=rarely)
-    def come(self, ref: str, size: int, narrate: bool, chosen: bool, again: bool) -> None:
-        """A document comes; now and then one with an id that is taken."""
-        if ref not in self.state.jobs or again:
-            self.submit(ref, size, narrate, chosen=chosen, same=not again)
 
     def submit(self, ref: str, size: int, narrate: bool, *, chosen: bool, same: bool) -> None:
         new = Submission(
@@ -158,9 +150,9 @@ class LedgerMachine(RuleBasedStateMachine):
                         self._record(worker, entry, shape)
 
     @precondition(lambda self: self._taken)
-    @rule(number=pick, worker=worker, late=late, shape=pick)
-    def succeed(self, number: int, worker: str, late: bool, shape: int) -> None:
-        self._record(*self.chosen(number, worker, late=late), shape)
+    @rule(number=pick, worker=worker, how=how, shape=pick)
+    def succeed(self, number: int, worker: str, how: str, shape: int) -> None:
+        self._record(*self.chosen(number, worker, how), shape)
 
     def _record(self, worker: str, entry: Entry, shape: int) -> None:
         returned = outcome(entry.fact, shape, self.state.jobs.get(entry.fact.job))
@@ -168,44 +160,42 @@ class LedgerMachine(RuleBasedStateMachine):
             self.make(calls.Record(worker=worker, entry=entry, outcome=returned))
 
     @precondition(lambda self: self._taken)
-    @rule(number=pick, worker=worker, late=late)
-    def fail(self, number: int, worker: str, late: bool) -> None:
-        by, entry = self.chosen(number, worker, late=late)
+    @rule(number=pick, worker=worker, how=how)
+    def fail(self, number: int, worker: str, how: str) -> None:
+        by, entry = self.chosen(number, worker, how)
         self.make(calls.Fail(worker=by, entry=entry))
 
     @precondition(lambda self: self._taken)
-    @rule(number=pick, worker=worker, late=late, at_once=st.booleans(), attempts=st.integers(0, 2))
-    def defer(self, number: int, worker: str, late: bool, at_once: bool, attempts: int) -> None:
-        by, entry = self.chosen(number, worker, late=late)
+    @rule(number=pick, worker=worker, how=how, at_once=st.booleans(), attempts=st.integers(0, 2))
+    def defer(self, number: int, worker: str, how: str, at_once: bool, attempts: int) -> None:
+        by, entry = self.chosen(number, worker, how)
         tried = type(entry.fact).from_fields({**entry.fact.to_fields(), "attempts": str(attempts)})
         self.make(calls.Defer(worker=by, entry=Entry(id=entry.id, fact=tried), at_once=at_once))
 
     @precondition(lambda self: self._taken)
-    @rule(number=pick, worker=worker, late=late)
-    def give_back(self, number: int, worker: str, late: bool) -> None:
-        by, entry = self.chosen(number, worker, late=late)
+    @rule(number=pick, worker=worker, how=how)
+    def give_back(self, number: int, worker: str, how: str) -> None:
+        by, entry = self.chosen(number, worker, how)
         self.make(calls.GiveBack(worker=by, entry=entry))
 
     @precondition(lambda self: self._taken)
-    @rule(number=pick, worker=worker, other=worker, late=late, crashed=st.booleans())
-    def reclaim(self, number: int, worker: str, other: str, late: bool, crashed: bool) -> None:
-        owner, entry = self.chosen(number, other, late=late)
+    @rule(number=pick, worker=worker, other=worker, how=how, crashed=st.booleans())
+    def reclaim(self, number: int, worker: str, other: str, how: str, crashed: bool) -> None:
+        owner, entry = self.chosen(number, other, how)
         self.make(calls.Reclaim(worker=worker, entry=entry, owner=owner, crashed=crashed))
 
-    @precondition(lambda self: self._taken)
-    @rule(numbers=st.lists(pick, min_size=1, max_size=4), worker=worker)
-    def renew(self, numbers: list[int], worker: str) -> None:
-        entries = [self._taken[number % len(self._taken)] for number in numbers]
-        kind = type(entries[0].fact)
-        mine = tuple(entry for entry in entries if isinstance(entry.fact, kind))
-        self.make(calls.Renew(worker=worker, fact=kind, entries=mine))
-
     @rule(
-        what=st.sampled_from(("release", "reap", "reconcile")), fact=fact, number=pick, renderers=st.none() | st.just(2)
+        what=st.sampled_from(("renew", "release", "reap", "reconcile")),
+        fact=fact,
+        number=pick,
+        renderers=st.none() | st.just(2),
     )
     def keep(self, what: str, fact: type[Fact], number: int, renderers: int | None) -> None:
-        """The keeper's rounds."""
+        """A worker renews its leases, with some that it has lost; the keeper goes its rounds."""
         match what:
+            case "renew":
+                entries = tuple(entry for entry in self._taken[-20:] if isinstance(entry.fact, fact))
+                self.make(calls.Renew(worker=WORKERS[number % len(WORKERS)], fact=fact, entries=entries))
             case "release":
                 self.make(calls.Release(worker="keeper", renderers=renderers))
             case "reap":
@@ -222,12 +212,6 @@ class LedgerMachine(RuleBasedStateMachine):
         self.state.deferred[stream][unit] = True
         self._run(self._redis.zadd(keys.deferred(stream), {unit: 0}, xx=True))
         self.make(calls.Release(worker="keeper", renderers=None))
-
-    @precondition(lambda self: self.state.jobs)
-    @rule(ref=ref, really=rarely)
-    def cancel(self, ref: str, really: bool) -> None:
-        if really:
-            self.make(calls.Cancel(worker="gateway", ref=ref))
 
     @precondition(lambda self: self.state.jobs)
     @rule(
@@ -252,34 +236,44 @@ class LedgerMachine(RuleBasedStateMachine):
         self.make(chosen)
 
     @precondition(lambda self: self._made)
-    @rule(number=pick)
-    def repeat(self, number: int) -> None:
-        """A reply was lost, or a process slept: a call that was made once is made again."""
-        self.make(self._made[number % len(self._made)])
+    @rule(number=pick, count=st.sampled_from((1, 1, 4, 12)))
+    def repeat(self, number: int, count: int) -> None:
+        """A reply was lost, or a process slept: a call that was made once is made again, or some in a row are."""
+        first = number % len(self._made)
+        for call in self._made[first : first + count]:
+            self.make(call)
+            self._made.pop()
 
-    @rule(fact=fact, worker=worker, really=rarely)
-    def nonsense(self, fact: type[Fact], worker: str, really: bool) -> None:
-        """An entry that is no fact is read."""
-        if not really:
-            return
-        id_ = self._run(self._redis.xadd(fact.stream, {"job": "local/a"}))
-        self.state.garbage.add(id_)
-        self.make(calls.Malformed(worker=worker, fact=fact, id=id_))
+    @rule(
+        what=st.sampled_from(("come", "come", "go", "go", "half go", "cancel", "nonsense")),
+        ref=ref,
+        fact=fact,
+        size=st.integers(1, 3),
+        narrate=st.booleans(),
+    )
+    def happen(self, what: str, ref: str, fact: type[Fact], size: int, narrate: bool) -> None:
+        """A document comes, its id may be taken; one goes, or is cancelled; an entry that is no fact is read."""
+        match what:
+            case "come":
+                self.submit(ref, size, narrate, chosen=not narrate, same=size != 2)
+            case "cancel":
+                self.make(calls.Cancel(worker="gateway", ref=ref))
+            case "nonsense":
+                id_ = self._run(self._redis.xadd(fact.stream, {"job": ref}))
+                self.state.garbage.add(id_)
+                self.make(calls.Malformed(worker="w1", fact=fact, id=id_))
+            case _ if ref in self.state.jobs:
+                self.expire(ref, wholly=what == "go")
 
-    @precondition(lambda self: self.state.jobs)
-    @rule(number=pick, wholly=st.booleans(), really=rarely)
-    def expire(self, number: int, wholly: bool, really: bool) -> None:
+    def expire(self, ref: str, *, wholly: bool) -> None:
         """A job's keys are gone, or its hash alone; its entries are still there."""
-        if not really:
-            return
-        gone = sorted(self.state.jobs)[number % len(self.state.jobs)]
-        run = self.state.jobs.pop(gone).run
-        self._made = [
+        run = self.state.jobs.pop(ref).run
+        self._made = [  # its submission is not repeated so late
             call for call in self._made if not (isinstance(call, calls.Submit) and call.submission.run == run)
         ]
         if wholly:
-            self.state.crashes.pop(gone, None)
+            self.state.crashes.pop(ref, None)
             rest = (keys.read, keys.gaps, keys.rendered, keys.batches, keys.gates, keys.crashes)
-            self._run(self._redis.delete(*(key(gone) for key in rest)))
-        self._run(self._redis.delete(keys.job(gone)))
+            self._run(self._redis.delete(*(key(ref) for key in rest)))
+        self._run(self._redis.delete(keys.job(ref)))
         self.check()
