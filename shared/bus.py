@@ -22,6 +22,8 @@ from redis.exceptions import AuthenticationError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from shared.connections import telling
+
 log = logging.getLogger(__name__)
 
 BLOCK_MS = 1000
@@ -55,6 +57,7 @@ async def connect(url: str) -> AsyncIterator[Redis]:
         pool = BlockingConnectionPool.from_url(url, max_connections=POOL, timeout=SOCKET_TIMEOUT_S, **_options())
     except ValueError as error:
         raise RedisUnfit(f"REDIS_URL: {url.rpartition('@')[2]!r} can't be read: {error}") from error
+    telling(pool)
     client = Redis.from_pool(pool)
     try:
         yield client
@@ -66,6 +69,7 @@ async def connect(url: str) -> AsyncIterator[Redis]:
 async def reader(url: str) -> AsyncIterator[Redis]:
     """A client with one connection of its own, for a read that blocks."""
     client = Redis.from_url(url, single_connection_client=True, **_options())
+    telling(client.connection_pool)
     try:
         yield client
     finally:
