@@ -1,7 +1,7 @@
 """Connections to the Redis-protocol server that tell of their end as redis-py promises: by its own errors.
 
-uvloop answers a write to a transport that a reset has just closed with RuntimeError, which redis-py 8.1 hands on as it is.
-Nobody who talks to Redis expects that, and whole processes ended by it.
+uvloop answers a write to a transport that a reset has just closed with RuntimeError, which redis-py 8.1 hands on as it
+is. Nobody who talks to Redis expects that, and whole processes ended by it.
 """
 
 from __future__ import annotations

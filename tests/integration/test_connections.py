@@ -32,18 +32,21 @@ def on_uvloop(work: Callable[[], Awaitable[None]]) -> None:
 def test_a_command_on_a_connection_that_was_reset_raises_a_connection_error(redis_server_url: str, kind: Kind) -> None:
     async def work() -> None:
         url = URL(redis_server_url)
-        async with proxy(url.port or 6379) as between:
-            async with kind(str(url.with_port(between.port))) as client, client.client() as one:
-                await one.ping()
-                between.reset_all()
-                connection: Any = one.connection
+        async with (
+            proxy(url.port or 6379) as between,
+            kind(str(url.with_port(between.port))) as client,
+            client.client() as one,
+        ):
+            await one.ping()
+            between.reset_all()
+            connection: Any = one.connection
 
-                async def closed() -> bool:
-                    return bool(connection._writer.is_closing())
+            async def closed() -> bool:
+                return bool(connection._writer.is_closing())
 
-                await eventually(closed)
-                with pytest.raises(RedisConnectionError):
-                    await connection.send_command("PING")
-                assert await client.ping(), "the next one finds a connection that works"
+            await eventually(closed)
+            with pytest.raises(RedisConnectionError):
+                await connection.send_command("PING")
+            assert await client.ping(), "the next one finds a connection that works"
 
     on_uvloop(work)
