@@ -121,9 +121,11 @@ class Faults:
         return done
 
     def _part(self, fault: Fault) -> Part:
-        """A process that runs."""
-        able = [part for part in self._fleet.parts if part.pid is not None and not part.stopped] or self._fleet.parts
-        return able[fault.choice % len(able)]
+        """The process that the schedule names, or where that one does not run, the next one that does."""
+        parts = self._fleet.parts
+        first = fault.choice % len(parts)
+        inorder = parts[first:] + parts[:first]
+        return next((part for part in inorder if part.pid is not None and not part.stopped), inorder[0])
 
     def _proxy(self, fault: Fault) -> Proxy:
         return self._fleet.proxies[fault.choice % len(self._fleet.proxies)]

@@ -7,6 +7,7 @@ import io
 import random
 import time
 import uuid
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -71,7 +72,13 @@ class Document:
         return path, {"Content-Type": "application/json"}, msgspec.json.encode(body)
 
     def asked(self) -> Asked:
-        return Asked(id=self.id, pages=self.pages, tokens=self.tokens, narrate=self.narrate, cancelled=self.cancelled)
+        return Asked(
+            id=self.id,
+            pages=self.pages,
+            tokens=self.tokens,
+            narrate=self.narrate and not self.cancelled,  # a cancel after its end stops its narration
+            cancelled=self.cancelled,
+        )
 
 
 class Load:
@@ -80,8 +87,8 @@ class Load:
     def __init__(self, gateways: list[str], scale: Scale, store: Store, redis: Redis, *, seed: int) -> None:
         self.documents: list[Document] = []
         self.wrong: list[str] = []
-        self.answers: dict[int, int] = {}
-        """HTTP status -> how often, of submissions; 0: none came."""
+        self.answers: Counter[str] = Counter()
+        """HTTP status of submissions, and what was said where it was not 202."""
         self.replays = 0
         self._gateways = gateways
         self._scale = scale
@@ -115,15 +122,16 @@ class Load:
                 if len(self.open) < self._scale.open_jobs:
                     document = Document(len(self.documents), source, self._scale, seed=self._seed)
                     self.documents.append(document)
-                    clients.create_task(self._client(session, document))
+                    clients.create_task(self._client(session, document), name=f"client of {document.id}")
                 await asyncio.sleep(source.uniform(*NEXT_S))
 
     async def _client(self, session: aiohttp.ClientSession, document: Document) -> None:
         await self._submit(session, document)
         async with asyncio.TaskGroup() as both:
-            both.create_task(self._watch(session, document))
+            both.create_task(self._watch(session, document), name=f"watch of {document.id}")
             if document.cancel_after_s is not None:
-                both.create_task(self._cancel(session, document, document.cancel_after_s))
+                cancel = self._cancel(session, document, document.cancel_after_s)
+                both.create_task(cancel, name=f"cancel of {document.id}")
 
     async def _submit(self, session: aiohttp.ClientSession, document: Document) -> None:
         path, headers, body = await asyncio.to_thread(document.body)
@@ -134,12 +142,12 @@ class Load:
                 url = self._chance.choice(self._gateways) + path
                 async with session.post(url, data=io.BytesIO(body), headers=headers, timeout=timeout) as answer:
                     status, text = answer.status, await answer.text()
-            self.answers[status] = self.answers.get(status, 0) + 1
+            told = "" if status in (0, 202) else text.replace(document.id, "…")
+            self.answers[f"{status or 'none'} {told}".strip()] += 1
             if status == 202:
                 self._store.promise()
                 return
-            if status in (400, 404, 409, 410, 413, 415, 422):
-                self.wrong.append(f"{document.id}: its submission was answered {status}: {text}")
+            self._odd(document, "submission", status, text)
             await asyncio.sleep(self._chance.uniform(*PAUSE_S))
 
     async def _cancel(self, session: aiohttp.ClientSession, document: Document, after_s: float) -> None:
@@ -152,8 +160,7 @@ class Load:
                     if answer.status == 200:
                         self._store.promise()
                         return
-                    if answer.status == 404:
-                        self.wrong.append(f"{document.id}: lost: its cancel was answered 404")
+                    self._odd(document, "cancel", answer.status, await answer.text())
             await asyncio.sleep(self._chance.uniform(*PAUSE_S))
 
     async def _watch(self, session: aiohttp.ClientSession, document: Document) -> None:
@@ -168,14 +175,18 @@ class Load:
                     status, answer = response.status, msgspec.json.decode(await response.read())
             if epoch != self._epoch:
                 continue
-            if status == 404:
-                self.wrong.append(f"{document.id}: lost: its status was answered 404")
             if status != 200:
+                self._odd(document, "status", status, str(answer))
                 continue
             self._see(document, began, answer)
             if document.ended and document.retried and not self._over and answer["status"] in ("partial", "failed"):
                 document.retried = False
                 await self.replay(document)
+
+    def _odd(self, document: Document, what: str, status: int, text: str) -> None:
+        """An answer other than the one hoped for: that the fleet can't now is all that it may say."""
+        if status not in (0, 408, 429, 503):
+            self.wrong.append(f"{document.id}: its {what} was answered {status}: {text}")
 
     def _see(self, document: Document, at: float, answer: dict[str, Any]) -> None:
         progress, status = answer["progress"], answer["status"]

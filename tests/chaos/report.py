@@ -28,7 +28,7 @@ class Run(msgspec.Struct, kw_only=True):
     documents: int = 0
     pages: int = 0
     statuses: dict[str, int] = {}
-    submissions: dict[int, int] = {}
+    submissions: dict[str, int] = {}
     replays: int = 0
     calls: dict[str, int] = {}
     read_again: int = 0
@@ -85,7 +85,7 @@ def _missing(run: Run) -> str:
 
 def _load(run: Run) -> list[list[str]]:
     ended = ", ".join(f"{n} {status}" for status, n in sorted(run.statuses.items()))
-    answers = ", ".join(f"{n} × {status or 'none'}" for status, n in sorted(run.submissions.items()))
+    answers = "<br>".join(f"{n} × {told}" for told, n in sorted(run.submissions.items(), key=lambda item: -item[1]))
     return [
         ["documents", f"{run.documents:,} ({ended})"],
         ["pages", f"{run.pages:,}"],
@@ -97,12 +97,12 @@ def _load(run: Run) -> list[list[str]]:
 
 def _cost(run: Run) -> list[list[str]]:
     calls = ", ".join(f"{n:,} {did}" for did, n in sorted(run.calls.items(), key=lambda item: -item[1]))
-    takeovers = run.takeovers_s
-    told = f"{len(takeovers)}: median {statistics.median(takeovers):.0f} s, longest {max(takeovers):.0f} s"
+    took_s = run.takeovers_s or [0.0]
+    told = f"{len(run.takeovers_s)}: median {statistics.median(took_s):.0f} s, longest {max(took_s):.0f} s"
     return [
         ["calls to the model", calls],
         ["pages read again after a right answer", f"{run.read_again:,} (allowed: {run.at_risk:,} calls at risk)"],
-        ["entries of killed workers, with another after", told if takeovers else "none"],
+        ["entries of killed workers, with another after", told if run.takeovers_s else "none"],
     ]
 
 

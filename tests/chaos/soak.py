@@ -155,7 +155,7 @@ def _tell(run: Run, clients: Load, faults: Faults, observer: Observer, fleet: Fl
     run.done, run.impossible, run.at_risk = faults.done, faults.impossible, faults.at_risk
     run.paths = observer.paths()
     run.documents, run.pages = len(clients.documents), sum(document.pages for document in clients.documents)
-    run.submissions, run.replays = clients.answers, clients.replays
+    run.submissions, run.replays = dict(clients.answers), clients.replays
     run.calls = dict(Counter("aborted" if call.aborted else call.did or "unfinished" for call in calls))
     run.read_again = sum(judgement.read_again(calls).values())
     run.restarts = sum(part.starts - 1 for part in fleet.parts)
