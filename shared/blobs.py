@@ -7,17 +7,28 @@ result is named by its attempt, so that a late writer cannot overwrite the winne
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
+import random
 import uuid
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import obstore
+from obstore.exceptions import BaseError
 from obstore.store import LocalStore
 
 WRITE_BUFFER = 1 << 20
 """Of a blob that is written in pieces; obstore's own default holds 12 of 10 MB (measured: 131 MB for a PDF)."""
+
+
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 5.0
+"""Between tries to write to a store that is full or away."""
+FAILURES = (OSError, BaseError)
+"""What a store that is full, read-only or away raises; FileNotFoundError among them says that a blob is missing."""
+
+log = logging.getLogger(__name__)
 
 
 class BlobsError(Exception):
@@ -79,10 +90,32 @@ class Blobs:
         self.root = Path(rest).absolute()
         self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._store = LocalStore(self.root)
+        self._waits = False
 
     async def put(self, key: str, data: bytes) -> None:
         """Store whole; a reader sees all of it or nothing."""
         await obstore.put_async(self._store, key, data)
+
+    async def keep(self, key: str, data: bytes) -> None:
+        """Store whole, however long it takes: for what was paid for, or made with much work.
+
+        A full disk holds its worker up, who then begins nothing new; the log tells of it once.
+        """
+        pause_s = FIRST_PAUSE_S
+        while True:
+            try:
+                await self.put(key, data)
+            except FAILURES as error:
+                if not self._waits:
+                    log.error("waits for the blob store: %s", first_line(error), extra={"action": "blobs_wait"})  # noqa: TRY400 - a sentence is enough
+                self._waits = True
+            else:
+                if self._waits:
+                    log.info("the blob store takes results again", extra={"action": "blobs_back"})
+                self._waits = False
+                return
+            await asyncio.sleep(pause_s * random.uniform(0.5, 1))
+            pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
 
     async def get(self, key: str) -> bytes:
         result = await obstore.get_async(self._store, key)
@@ -119,6 +152,11 @@ class Blobs:
     async def flush(self, keys: Iterable[str]) -> None:
         """Return when these blobs would survive a power loss (fsync of files and folders)."""
         await asyncio.to_thread(_fsync, [self.root / key for key in keys])
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says; obstore's go on for a screen."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _fsync(paths: list[Path]) -> None:

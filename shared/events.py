@@ -34,6 +34,11 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True):
         """Names the piece of work; at most one live entry of a stream has it."""
         return self.job
 
+    @property
+    def cancelled_by(self) -> str:
+        """What the cancel of this work names. A run that was cancelled never goes on."""
+        return self.run
+
     def to_fields(self) -> dict[str, str]:
         """Flat text for XADD. Fields that hold their default are left out."""
         fields = {}
@@ -144,6 +149,15 @@ class DocSummarized(Fact, frozen=True, kw_only=True):
     @property
     def unit(self) -> str:
         return f"{self.job}:{self.rev}"
+
+    @property
+    def cancelled_by(self) -> str:
+        return narration(self.run, self.rev)
+
+
+def narration(run: str, rev: int) -> str:
+    """What the cancel of a narration names: its job has ended, and may be retried in the same run."""
+    return f"{run}:audio:{rev}"
 
 
 FACTS: tuple[type[Fact], ...] = (

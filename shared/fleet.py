@@ -33,6 +33,8 @@ class Sign(msgspec.Struct, frozen=True, kw_only=True):
     busy: int = 0
     port: int = 0
     pid: int = 0
+    models: list[str] = []
+    """Those that it calls."""
 
 
 class Liveness:
@@ -46,10 +48,12 @@ class Liveness:
         self._left = asyncio.Event()
         self.port = 0
         self.slots: Callable[[], tuple[int, int]] = lambda: (0, 0)
+        self.models: list[str] = []
+        """Those that this process calls."""
 
     async def give(self) -> None:
         slots, busy = self.slots()
-        sign = Sign(service=self._service, slots=slots, busy=busy, port=self.port, pid=os.getpid())
+        sign = Sign(service=self._service, slots=slots, busy=busy, port=self.port, pid=os.getpid(), models=self.models)
         async with self._redis.pipeline(transaction=False) as pipe:
             pipe.set(keys.live(self._worker), msgspec.json.encode(sign), ex=LIVE_S)
             pipe.zadd(keys.LIVE, {self._worker: int(time.time() * 1000)})
@@ -184,48 +188,6 @@ async def last_speed(redis: Redis, *, within_s: float = 600) -> float:
         return 0.0
     seconds, _ = await redis.time()
     return float(rate) if seconds - int(at_ms) / 1000 < within_s else 0.0
-
-
-class LimitStats(msgspec.Struct, frozen=True, kw_only=True):
-    """A model's limits as learnt (0: none known), and whether the fleet is paused for it and why."""
-
-    model: str
-    rpm: int
-    tpm: int
-    state: str
-    """open, paused (asked to wait), down (most calls fail), stopped (the key is refused), probing (no answer yet)."""
-    why: str
-
-
-async def limits(redis: Redis, models: list[str]) -> list[LimitStats]:
-    """Of these models; those that were not used lately are left out."""
-    stats = []
-    for model in models:
-        known: Any = await redis.hgetall(keys.limiter(model))
-        if not known:
-            continue
-        paused = float(known.get("paused_until", 0)) > time.time() * 1000
-        state = (
-            "stopped"
-            if "stopped" in known
-            else "down"
-            if "down" in known
-            else "paused"
-            if paused
-            else "open"
-            if "seen" in known
-            else "probing"
-        )
-        stats.append(
-            LimitStats(
-                model=model,
-                rpm=int(known.get("rpm", 0)),
-                tpm=int(known.get("tpm", 0)),
-                state=state,
-                why="" if state == "open" else known.get("why", ""),
-            )
-        )
-    return stats
 
 
 async def jobs_by_status(redis: Redis) -> dict[str, int]:

@@ -14,15 +14,20 @@ Ailments = Callable[[], Awaitable[list[str]]]
 """Answers a sentence for each thing that keeps this process from working; empty when it is ready."""
 
 
-def routes(ailments: Ailments) -> list[web.RouteDef]:
-    """The three routes, to be added to any application."""
+async def _nothing() -> list[str]:
+    return []
+
+
+def routes(ailments: Ailments, *, notices: Ailments = _nothing) -> list[web.RouteDef]:
+    """The three routes, to be added to any application. `notices`: what is told, though the process is ready."""
 
     async def livez(_: web.Request) -> web.Response:
         return web.json_response({"status": "alive"})
 
     async def readyz(_: web.Request) -> web.Response:
         problems = await ailments()
-        body = {"status": "unready" if problems else "ready", "problems": problems}
+        told = [] if problems else await notices()
+        body = {"status": "unready" if problems else "ready", "problems": problems, "notices": told}
         return web.Response(
             body=msgspec.json.encode(body), status=503 if problems else 200, content_type="application/json"
         )

@@ -53,7 +53,9 @@ class Intake:
 
     async def _read_permitted(self, redis: Redis, room: int, permits: Limiter, stop: asyncio.Event) -> list[Work]:
         """Block for one entry with one permit in hand; then more of both without waiting."""
-        grant = await permits.take(1)
+        grant = await permits.take(1, looking=True)
+        if grant.probe_wanted:  # who has a call to make takes it: held here, it might wait for an entry
+            return [(entry, None) for entry in await self._fetch(redis, 1, block=True)]
         if not grant.permits:
             await nap(stop, grant.wait_s)
             return []

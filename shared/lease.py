@@ -82,9 +82,9 @@ class Leases:
             held.abort(why)
 
     def abort_run(self, run: str) -> None:
-        """The run was cancelled."""
+        """The run was cancelled, or a narration in it."""
         for held in list(self._held.values()):
-            if held.entry.fact.run == run:
+            if held.entry.fact.cancelled_by == run:
                 held.abort("cancelled")
 
     def tasks(self) -> list[asyncio.Task[None]]:

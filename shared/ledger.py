@@ -51,6 +51,8 @@ log = logging.getLogger(__name__)
 REPEAT_FOR_S = 60.0
 """How long an outcome that was paid for is offered to a server that does not answer."""
 
+NOTHING = Usage()
+
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """A stream entry in a worker's hands."""
@@ -85,8 +87,16 @@ class Ledger:
         answer = await self._call("cancel", ref)
         if answer is None:
             return None
-        was, status, run, pages, batches = answer
-        return Cancelled(was=was, status=status, run=run, stopped_pages=pages, stopped_batches=batches)
+        was, status, run, pages, batches, rev, narration = answer
+        return Cancelled(
+            was=was,
+            status=status,
+            run=run,
+            stopped_pages=pages,
+            stopped_batches=batches,
+            rev=rev,
+            narration=narration,
+        )
 
     # Outcomes and failures of a stage -------------------------------------------------------------------------------
 
@@ -140,8 +150,8 @@ class Ledger:
                 )
         raise TypeError(f"{type(outcome).__name__} is no outcome of {type(entry.fact).__name__}")
 
-    async def fail(self, entry: Entry, reason: str) -> str:
-        """Give an entry up: its stage's failure, a dead letter and the ack, in one step."""
+    async def fail(self, entry: Entry, reason: str, *, usage: Usage = NOTHING) -> str:
+        """Give an entry up: its stage's failure, a dead letter and the ack, in one step. `usage`: of its last try."""
         match entry.fact:
             case DocSubmitted() as fact:
                 return await self._record("doc_failed", fact, id=entry.id, reason=reason)
@@ -164,14 +174,15 @@ class Ledger:
                     page=fact.page,
                     round=fact.round,
                     reason=reason,
+                    usage=usage,
                 )
             case PageAnalyzed() as fact:
-                return await self._batch_summarized(entry.id, fact, BatchDone(failed=reason), bury=True)
+                return await self._batch_summarized(entry.id, fact, BatchDone(failed=reason, usage=usage), bury=True)
             case BatchSummarized() as fact:
-                return await self._doc_summarized(entry.id, fact, DocumentDone(failed=reason), bury=True)
+                return await self._doc_summarized(entry.id, fact, DocumentDone(failed=reason, usage=usage), bury=True)
             case DocSummarized() as fact:
                 return await self._record(
-                    "doc_narrated", fact, id=entry.id, rev=fact.rev, audio="", timeline="", failed=reason, usage=Usage()
+                    "doc_narrated", fact, id=entry.id, rev=fact.rev, audio="", timeline="", failed=reason, usage=usage
                 )
         raise TypeError(f"no failure is known for {type(entry.fact).__name__}")
 
@@ -207,15 +218,14 @@ class Ledger:
         )
         return crashes
 
-    async def defer(self, entry: Entry, *, delay_s: float) -> str:
-        """Put an entry aside until it is due, with the counters of `entry.fact`."""
-        return await self._record(
-            "defer", entry.fact, id=entry.id, delay_ms=int(delay_s * 1000), fields=_flat(entry.fact)
-        )
+    async def defer(self, entry: Entry, *, delay_s: float, usage: Usage = NOTHING) -> str:
+        """Put an entry aside until it is due, with the counters of `entry.fact`. `usage`: what its try has used."""
+        delay_ms, fields = int(delay_s * 1000), _flat(entry.fact)
+        return await self._record("defer", entry.fact, id=entry.id, delay_ms=delay_ms, fields=fields, usage=usage)
 
-    async def give_back(self, entry: Entry) -> str:
-        """Put an entry back for anybody, at once."""
-        return await self._record("give_back", entry.fact, id=entry.id, fields=_flat(entry.fact))
+    async def give_back(self, entry: Entry, *, usage: Usage = NOTHING) -> str:
+        """Put an entry back for anybody, at once. `usage`: what its try has used."""
+        return await self._record("give_back", entry.fact, id=entry.id, fields=_flat(entry.fact), usage=usage)
 
     async def malformed(self, fact: type[Fact], entry_id: str, reason: str) -> None:
         """Move an entry that can't be decoded to the dead letters."""

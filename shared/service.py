@@ -21,13 +21,14 @@ import uvloop
 from aiohttp import web
 from redis.asyncio import Redis
 
-from shared import bus, health, logs, settings
+from shared import bus, health, logs, pauses, settings
 from shared.blobs import Blobs, BlobsError
 from shared.consumer import Stage, consume
 from shared.control import Control
 from shared.fleet import Liveness
 from shared.jobs import Jobs
 from shared.ledger import Ledger
+from shared.limiter import Limiter
 from shared.settings import Settings, SettingsError
 
 log = logging.getLogger(__name__)
@@ -50,14 +51,31 @@ class App(msgspec.Struct, Generic[S], frozen=True, kw_only=True):
     ledger: Ledger
     control: Control
     liveness: Liveness
+    limiters: list[Limiter] = []
+    """Of the models that this process calls."""
 
     async def consume(self, *stages: Stage) -> None:
         """Read these stages' streams until `stop`; returns when everything in hand is recorded or given back."""
         await consume(stages, self)
 
     async def ailments(self) -> list[str]:
-        """A sentence for each dependency that does not answer."""
-        return [*await bus.ailments(self.redis), *self.liveness.ailments()]
+        """A sentence for each dependency that does not answer, and for each model that refuses this process' key.
+
+        With a key that was refused to itself a process is not ready, so that a roll-out of a wrong key stops at its
+        first worker. What was refused to others says nothing of it: a roll-out that brings the right key must not stop.
+        """
+        refused = await pauses.told(self.redis, [limiter.model for limiter in self.limiters if limiter.refused])
+        stopped = [stats.pause for stats in refused if stats.state == "stopped"]
+        return [*await bus.ailments(self.redis), *self.liveness.ailments(), *stopped]
+
+    async def notices(self) -> list[str]:
+        """A sentence for each model that the fleet waits for; its workers are ready: no restart would mend that."""
+        return [stats.pause for stats in await pauses.told(self.redis, [limiter.model for limiter in self.limiters])]
+
+    def calls(self, limiter: Limiter) -> None:
+        """Tell the fleet that this process calls the model of this limiter."""
+        self.limiters.append(limiter)
+        self.liveness.models.append(limiter.model)
 
 
 def process(name: str, kind: type[S], main: Callable[[S, asyncio.Event], Awaitable[None]]) -> NoReturn:
@@ -154,7 +172,7 @@ async def _serve(app: App[S], main: Callable[[App[S]], Awaitable[None]], *, own_
         await main(app)
         return
     web_app = web.Application()
-    web_app.add_routes(health.routes(app.ailments))
+    web_app.add_routes(health.routes(app.ailments, notices=app.notices))
     async with health.serve(web_app, host=app.settings.host, port=app.settings.port) as port:
         app.liveness.port = port
         log.info("started", extra={"action": "start", "port": port, "worker": app.worker})

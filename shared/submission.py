@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 
@@ -35,13 +37,18 @@ class Submitted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Cancelled(msgspec.Struct, frozen=True, kw_only=True):
-    """`was` and `status`: before and after; they differ where this call ended the job."""
+    """`was` and `status`: before and after; they differ where this call ended the job.
+
+    `narration`: what became of that of a job that had ended before: stopped now, or by a cancel before.
+    """
 
     was: str
     status: str
     run: str
     stopped_pages: int
     stopped_batches: int
+    rev: int = 1
+    narration: Literal["", "stopped", "was_stopped"] = ""
 
     @property
     def now(self) -> bool:

@@ -17,16 +17,18 @@ from typing import Any
 import msgspec
 from redis.exceptions import RedisError
 
+from shared import blobs, spending
 from shared.errors import RetryLater
 from shared.lease import Held
 from shared.ledger import Entry, Ledger
-from shared.outcomes import Noted, Outcome
+from shared.outcomes import Noted, Outcome, Usage
 from shared.retry import judge
 from shared.suspects import BURIED_AFTER, Suspects
 
 log = logging.getLogger(__name__)
 
 SUSPECT_WAIT_S = 2.0  # a suspect that can't run now is put aside for about so long
+BLOBS_WAIT_S = 5.0  # a full disk is not emptied in a second
 
 Handler = Callable[[Any], Awaitable[Outcome] | AsyncGenerator[Outcome, None]]
 """`handler(fact)` answers one outcome, or yields several, of which the last one acks."""
@@ -47,7 +49,7 @@ class Work:
 
     async def do(self, held: Held) -> str:
         """Work on an entry to its end. Answers how it ended, a value of metrics.ENDINGS. Raises Unrecorded."""
-        entry, ledger = held.entry, self._ledger
+        entry, ledger, purse = held.entry, self._ledger, spending.begin()
         try:
             held.begin()
             if entry.fact.crashes >= BURIED_AFTER:
@@ -63,7 +65,7 @@ class Work:
         except asyncio.CancelledError:
             match held.why:
                 case "stop":
-                    await ledger.give_back(entry)
+                    await ledger.give_back(entry, usage=purse.spent)
                     return "given_back"
                 case "cancelled":
                     await ledger.record(entry, Noted())
@@ -74,7 +76,7 @@ class Work:
         except Unrecorded:
             raise
         except Exception as error:  # noqa: BLE001 - a handler's bug must cost its entry, not the stream
-            return await self._judge(held, error)
+            return await self._judge(held, error, purse.spent)
 
     async def _outcomes(self, held: Held) -> str:
         answer = self._handler(held.entry.fact)
@@ -100,10 +102,13 @@ class Work:
             held.recording = False
         return word if word in ("duplicate", "gone") else "recorded"
 
-    async def _judge(self, held: Held, error: Exception) -> str:
+    async def _judge(self, held: Held, error: Exception, spent: Usage) -> str:
         ledger, fact = self._ledger, held.entry.fact
         if isinstance(error, RedisError):
             error = RetryLater(str(error), counted=False)  # its being away is no entry's failure
+        if isinstance(error, blobs.FAILURES) and not isinstance(error, FileNotFoundError):
+            told = f"The blob store cannot be used: {blobs.first_line(error)}"
+            error = RetryLater(told, after=BLOBS_WAIT_S, counted=False)  # nor is a full disk
         verdict = judge(error, attempts=fact.attempts, max_attempts=self._max_attempts)
         log.warning(verdict.reason, extra={"action": verdict.next, "attempts": verdict.attempts})
         entry = Entry(id=held.entry.id, fact=msgspec.structs.replace(fact, attempts=verdict.attempts))
@@ -112,8 +117,8 @@ class Work:
                 await ledger.record(entry, Noted())
                 return "gone"
             case "fail":
-                await ledger.fail(entry, verdict.reason)
+                await ledger.fail(entry, verdict.reason, usage=spent)
                 return "failed"
             case "defer":
-                await ledger.defer(entry, delay_s=verdict.delay_s)
+                await ledger.defer(entry, delay_s=verdict.delay_s, usage=spent)
                 return "deferred"

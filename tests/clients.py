@@ -28,14 +28,14 @@ class Client:
         """`session`: with the gateway's address as its base."""
         self._session = session
 
-    async def pages(self, count: int, *, seed: int) -> str:
-        """Submit `tests.pages.page_image` 1 to `count`, silently; the job's id. Another seed: another document."""
+    async def pages(self, count: int, *, seed: int, narrate: bool = False) -> str:
+        """Submit `tests.pages.page_image` 1 to `count`; the job's id. Another seed: another document."""
         made = [page_image(number, seed=seed) for number in range(1, count + 1)]
-        job: str = (await self.images(made))["job_id"]
+        job: str = (await self.images(made, narrate=narrate))["job_id"]
         return job
 
-    async def images(self, pages: Sequence[bytes]) -> Json:
-        """Submit page images, silently; the 202 answer."""
+    async def images(self, pages: Sequence[bytes], *, narrate: bool = False) -> Json:
+        """Submit page images, mostly silently: narrations have tests of their own. The 202 answer."""
         body = {
             "job_id": str(uuid.uuid4()),
             "user_id": "reader",
@@ -44,7 +44,8 @@ class Client:
             "file_type": "jpeg",
         }
         sent = io.BytesIO(msgspec.json.encode(body))  # a stream: aiohttp objects to large bodies in one piece
-        return await self._json("POST", "/process-large-document?narrate=false", status=202, data=sent, headers=JSON)
+        path = f"/process-large-document?narrate={str(narrate).lower()}"
+        return await self._json("POST", path, status=202, data=sent, headers=JSON)
 
     async def pdf(self, document: bytes) -> str:
         """Submit a PDF as a raw body, silently: narrations have tests of their own. The job's id."""

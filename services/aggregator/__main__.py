@@ -35,6 +35,7 @@ async def main(app: service.App[AggregatorSettings]) -> None:
     """Consume both stages until told to stop."""
     settings = app.settings
     limiter = Limiter(app.redis, settings.summary_model, rpm=settings.llm_rpm, tpm=settings.llm_tpm)
+    app.calls(limiter)
     async with ai.connect(settings, limiter) as model:
 
         async def ask(answer: type[T], messages: Sequence[Message], *, job: str, run: str) -> Answer[T]:
@@ -47,7 +48,7 @@ async def main(app: service.App[AggregatorSettings]) -> None:
             pages=app.jobs.pages,
             fetch=app.blobs.get,
             ask=ask,
-            keep=app.blobs.put,
+            keep=app.blobs.keep,
         )
         summarize_document = partial(
             handler.summarize_document,
@@ -56,7 +57,7 @@ async def main(app: service.App[AggregatorSettings]) -> None:
             batches=app.jobs.batches,
             fetch=app.blobs.get,
             ask=ask,
-            keep=app.blobs.put,
+            keep=app.blobs.keep,
         )
         await app.consume(
             Stage(PageAnalyzed, summarize_batch, slots=BATCHES),

@@ -7,8 +7,9 @@ from typing import Literal
 
 import msgspec
 
-from shared.fleet import LimitStats, ServiceStats, StreamStats
+from shared.fleet import ServiceStats, StreamStats
 from shared.outcomes import Usage
+from shared.pauses import LimitStats
 from shared.records import AudioStatus, PageStatus, Status
 from shared.results import Cited, Figure, PageKind, Table
 
@@ -56,7 +57,10 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BatchStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a job is. `progress`: 0 to 100, 100 only at the end. `current_page`: pages that have ended."""
+    """How far a job is. `progress`: 0 to 100, 100 only at the end. `current_page`: pages that have ended.
+
+    `paused`: why nothing of it can go on now (an outage of the model, a refused key), a sentence; else null.
+    """
 
     job_id: str
     status: Status
@@ -73,6 +77,7 @@ class BatchStatus(msgspec.Struct, frozen=True, kw_only=True):
     audio: AudioStatus
     audio_reason: str | None
     reason: str | None
+    paused: str | None
     created_at: datetime | None
     started_at: datetime | None
     ended_at: datetime | None
@@ -96,11 +101,12 @@ class Cancellation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DocumentHead(msgspec.Struct, frozen=True, kw_only=True):
-    """What the result says of the job, before its pages."""
+    """What the result says of the job, before its pages. `paused`: as in BatchStatus."""
 
     job_id: str
     status: Status
     reason: str | None
+    paused: str | None
     total_pages: int
     created_at: datetime | None
     started_at: datetime | None

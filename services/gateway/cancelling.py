@@ -7,13 +7,22 @@ from typing import cast
 from services.gateway import api, names
 from services.gateway.configuration import GatewaySettings
 from shared.durability import Mode, durable
+from shared.events import narration
 from shared.records import Status
 from shared.service import App
 from shared.submission import Cancelled
 
+_NARRATION = {
+    "": "",
+    "stopped": " Its narration was stopped.",
+    "was_stopped": " Its narration had been stopped before.",
+}
+
 
 async def cancel(text: str, app: App[GatewaySettings], mode: Mode) -> api.Cancellation:
-    """End the job, and let every worker know. Raises Problem (404) for a job that is not known.
+    """End the job, or the narration of one that has ended, and let every worker know.
+
+    Raises Problem (404) for a job that is not known.
 
     A repeat announces again: the first answer may have been lost between the two steps.
     """
@@ -24,6 +33,8 @@ async def cancel(text: str, app: App[GatewaySettings], mode: Mode) -> api.Cancel
         raise names.unknown_job(text)
     if cancelled.status == "cancelled":
         await app.control.announce(app.redis, "cancel", ref, cancelled.run)
+    elif cancelled.narration:
+        await app.control.announce(app.redis, "cancel", ref, narration(cancelled.run, cancelled.rev))
     return told(names.job_id(text, None), cancelled)
 
 
@@ -35,7 +46,7 @@ def told(job_id: str, cancelled: Cancelled) -> api.Cancellation:
     elif cancelled.status == "cancelled":
         message = "The job had been cancelled before."
     else:
-        message = f"The job had ended before: it is {cancelled.status}."
+        message = f"The job had ended before: it is {cancelled.status}.{_NARRATION[cancelled.narration]}"
     return api.Cancellation(
         job_id=job_id,
         status=cast(Status, cancelled.status),  # the script's words are the job's

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import uuid
 from collections.abc import Mapping, Sequence
 
@@ -11,26 +12,38 @@ from redis.exceptions import RedisError
 from services.gateway import api
 from services.gateway.configuration import GatewaySettings
 from shared import blobs as keys
-from shared import bus, fleet
+from shared import bus, fleet, pauses
 from shared.blobs import Blobs
 from shared.durability import SAYS, Mode
 from shared.events import FACTS
-from shared.fleet import LimitStats
+from shared.pauses import LimitStats
 from shared.service import App
 
 PIPELINE = tuple(dict.fromkeys(fact.group for fact in FACTS))
 """Services without which no document gets anywhere."""
 
+FEWEST_FREE_BYTES = 10_000_000
+"""Less is a full disk: a page image is stored whole or not at all."""
+
 
 async def blob_ailments(blobs: Blobs) -> list[str]:
-    """A sentence if the blob store can't be written and emptied again."""
+    """A sentence if the blob store can't be written and emptied again, or has no room for a document."""
     key = keys.upload("probes", uuid.uuid4().hex)
     try:
+        free = shutil.disk_usage(blobs.root).free
+        if free < FEWEST_FREE_BYTES:
+            return [f"The blob store is full: {free / 1e6:.1f} MB are free; what is being read waits for room."]
         await blobs.put(key, b"probe")
         await blobs.delete([key])
     except (OSError, BaseError) as error:
-        return [f"The blob store cannot be written: {str(error).splitlines()[0]}"]
+        return [f"The blob store cannot be written: {keys.first_line(error)}"]
     return []
+
+
+async def models(app: App[GatewaySettings]) -> list[str]:
+    """Every model that somebody calls, or that is named in the settings."""
+    called = (await pauses.by_service(app.redis)).values()
+    return list(dict.fromkeys([*app.settings.models, *(model for names in called for model in names)]))
 
 
 async def health(app: App[GatewaySettings], mode: Mode) -> api.Health:
@@ -46,7 +59,7 @@ async def health(app: App[GatewaySettings], mode: Mode) -> api.Health:
             blobs=blobs,
             warnings=await bus.warnings(app.redis),
             workers={service.service: service.workers for service in await fleet.services(app.redis)},
-            models=await fleet.limits(app.redis, app.settings.models),
+            models=await pauses.limits(app.redis, await models(app)),
         )
     except RedisError as error:
         return verdict(mode, redis=[f"Redis fails: {error}"], blobs=blobs, warnings=[], workers={}, models=[])

@@ -24,12 +24,14 @@ Get = Callable[[str], Awaitable[bytes]]
 Result = TypeVar("Result", PageAnalysis, BatchSummary, DocumentSummary)
 
 
-async def as_json(job: Job, jobs: Jobs, get: Get) -> AsyncGenerator[bytes, None]:
+async def as_json(job: Job, jobs: Jobs, get: Get, *, paused: str | None = None) -> AsyncGenerator[bytes, None]:
     """The result, in pieces that make up one JSON object. `get` answers a blob or raises FileNotFoundError.
+
+    `paused`: why the job can't go on now.
 
     Raises Problem (503) where the blob store can't be read, and redis' errors.
     """
-    yield msgspec.json.encode(head(job))[:-1] + b',"pages":['
+    yield msgspec.json.encode(head(job, paused=paused))[:-1] + b',"pages":['
     for first in range(0, job.pages, WINDOW):
         pages = await _pages(job, await jobs.pages(job, _ordinals(job, first)), get)
         yield (b"," if first else b"") + b",".join(msgspec.json.encode(page) for page in pages)
@@ -62,12 +64,13 @@ async def as_markdown(job: Job, jobs: Jobs, get: Get) -> str:
     )
 
 
-def head(job: Job) -> api.DocumentHead:
+def head(job: Job, *, paused: str | None) -> api.DocumentHead:
     """What is said before the pages."""
     return api.DocumentHead(
         job_id=job.id,
         status=job.status,
         reason=job.reason or None,
+        paused=paused,
         total_pages=job.pages,
         created_at=api.moment(job.created_ms),
         started_at=api.moment(job.started_ms),

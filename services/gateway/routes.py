@@ -12,7 +12,8 @@ from services.gateway import api, audio, cancelling, checkup, documents, names, 
 from services.gateway.configuration import GatewaySettings
 from services.gateway.draining import InHand
 from services.gateway.middleware import bugs, problems
-from shared import fleet, health
+from services.gateway.waiting import Waiting
+from shared import fleet, health, pauses
 from shared.durability import Mode
 from shared.records import Job
 from shared.service import App
@@ -27,15 +28,19 @@ def application(app: App[GatewaySettings], in_hand: InHand, mode: Mode) -> web.A
         stopping = ["This gateway is being stopped."] if app.stop.is_set() else []
         return [*stopping, *await app.ailments(), *await checkup.blob_ailments(app.blobs)]
 
+    async def notices() -> list[str]:
+        told = await pauses.told(app.redis, await checkup.models(app))
+        return [stats.pause for stats in told]
+
     web_app = web.Application(middlewares=[problems, in_hand.middleware()])
     web_app.on_response_prepare.append(bugs)
-    web_app.add_routes([*health.routes(ready), *routes(app, mode)])
+    web_app.add_routes([*health.routes(ready, notices=notices), *routes(app, mode)])
     return web_app
 
 
 def routes(app: App[GatewaySettings], mode: Mode) -> list[web.RouteDef]:
     """What clients ask for."""
-    paces = pace.Pace()
+    paces, waiting = pace.Pace(), Waiting(app.redis)
 
     async def job_of(text: str) -> Job:
         job = await app.jobs.get(names.known_ref(text))
@@ -58,6 +63,7 @@ def routes(app: App[GatewaySettings], mode: Mode) -> list[web.RouteDef]:
                 await app.jobs.gaps(job) if job.failed else [],
                 seconds_left=pace.seconds_left(job, paces.pages_per_s(job, now_ms=now_ms)),
                 now_ms=now_ms,
+                paused=await waiting.reason(job),
             )
         )
 
@@ -70,7 +76,7 @@ def routes(app: App[GatewaySettings], mode: Mode) -> list[web.RouteDef]:
                 streams=await fleet.streams(app.redis),
                 services=await fleet.services(app.redis),
                 pages_per_second=round(await fleet.speed(app.redis), 2),
-                models=await fleet.limits(app.redis, app.settings.models),
+                models=await pauses.limits(app.redis, await checkup.models(app)),
                 jobs=await fleet.jobs_by_status(app.redis),
             )
         )
@@ -87,7 +93,8 @@ def routes(app: App[GatewaySettings], mode: Mode) -> list[web.RouteDef]:
             return web.Response(text=text, content_type=MARKDOWN, headers=headers)
         response = web.StreamResponse(headers={**headers, "Content-Type": "application/json"})
         await response.prepare(request)
-        async with aclosing(documents.as_json(job, app.jobs, app.blobs.get)) as pieces:
+        paused = await waiting.reason(job)
+        async with aclosing(documents.as_json(job, app.jobs, app.blobs.get, paused=paused)) as pieces:
             async for piece in pieces:
                 await response.write(piece)
         return response

@@ -12,8 +12,14 @@ PAGES, BATCHES = 90, 8
 """Shares of the progress; the rest is the document's summary. In this order each only grows."""
 
 
-def answer(job: Job, gaps: list[PageRecord], *, seconds_left: float | None, now_ms: int) -> api.BatchStatus:
-    """What GET /batch-status says. `seconds_left`: see `pace.seconds_left`."""
+def answer(
+    job: Job, gaps: list[PageRecord], *, seconds_left: float | None, now_ms: int, paused: str | None = None
+) -> api.BatchStatus:
+    """What GET /batch-status says. `seconds_left`: see `pace.seconds_left`; `paused`: see `waiting.Waiting`.
+
+    While the fleet is paused nobody knows when the job will be over.
+    """
+    seconds_left = None if paused else seconds_left
     left = None if seconds_left is None else math.ceil(seconds_left)
     return api.BatchStatus(
         job_id=job.id,
@@ -31,6 +37,7 @@ def answer(job: Job, gaps: list[PageRecord], *, seconds_left: float | None, now_
         audio=job.audio,
         audio_reason=job.audio_reason or None,
         reason=job.reason or None,
+        paused=paused,
         created_at=api.moment(job.created_ms),
         started_at=api.moment(job.started_ms),
         ended_at=api.moment(job.ended_ms),

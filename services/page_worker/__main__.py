@@ -29,9 +29,10 @@ async def main(app: service.App[PageWorkerSettings]) -> None:
     """Consume pages until told to stop."""
     settings = app.settings
     limiter = Limiter(app.redis, settings.page_model, rpm=settings.llm_rpm, tpm=settings.llm_tpm)
+    app.calls(limiter)
     async with ai.connect(settings, limiter) as model:
         read = partial(vision.read, ask=model.ask, model=settings.page_model, clear=app.control.clear)
-        handle = partial(handler.handle, fetch=app.blobs.get, keep=app.blobs.put, read=read)
+        handle = partial(handler.handle, fetch=app.blobs.get, keep=app.blobs.keep, read=read)
         await app.consume(Stage(PageRequested, handle, slots=settings.page_concurrency, permits=limiter))
 
 

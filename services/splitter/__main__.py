@@ -63,7 +63,7 @@ async def main(app: service.App[SplitterSettings]) -> None:
             local=app.blobs.local,
             render_page=renderer.render_page,
             take_image=renderer.take_image,
-            put=app.blobs.put,
+            put=app.blobs.keep,
             ahead=2 * settings.render_processes + 2,  # each has one in hand and one next; two are being stored
         )
         await app.consume(

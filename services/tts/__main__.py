@@ -37,6 +37,7 @@ async def main(app: service.App[TtsSettings]) -> None:
     """Consume summarised documents until told to stop."""
     settings = app.settings
     limiter = Limiter(app.redis, settings.tts_model, rpm=settings.llm_rpm)
+    app.calls(limiter)
     async with speech.connect(settings, limiter, timeout_s=settings.tts_timeout_s) as door:
 
         async def say(text: str, *, job: str, run: str) -> bytes:
@@ -46,7 +47,7 @@ async def main(app: service.App[TtsSettings]) -> None:
         narrate = partial(
             handler.narrate,
             fetch=app.blobs.get,
-            keep=app.blobs.put,
+            keep=app.blobs.keep,
             write=app.blobs.writer,
             forget=app.blobs.delete,
             say=say,

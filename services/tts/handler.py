@@ -45,7 +45,7 @@ class Voice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Say(Protocol):
-    """Speaks a text for a run of a job: PCM as in `joining`."""
+    """Speaks a text of a job, unless what `run` names was cancelled: PCM as in `joining`."""
 
     async def __call__(self, text: str, *, job: str, run: str) -> bytes: ...
 
@@ -71,7 +71,7 @@ async def narrate(
 
     async def buy(key: str, text: str) -> None:
         if not await _stored(key, fetch):
-            await keep(key, await say(text, job=fact.job, run=fact.run))
+            await keep(key, await say(text, job=fact.job, run=fact.cancelled_by))
 
     wanted = {key: piece.text for key, piece in zip(keys, pieces, strict=True)}
     await _side_by_side(buy, wanted, at_once)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
+from typing import Any, TypeVar
 
 import aiohttp
 import openai
@@ -15,6 +16,8 @@ from shared.ai import failures
 from shared.ai.failures import CallFailed
 from shared.limiter import Limiter, Permit, Result
 from shared.settings import SettingsError
+
+T = TypeVar("T")
 
 CONNECT_S = 10.0
 
@@ -63,17 +66,33 @@ class Books:
 
     def __init__(self, limiter: Limiter) -> None:
         self._limiter = limiter
-        self._settling: set[asyncio.Task[bool]] = set()
+        self._writing: set[asyncio.Task[Any]] = set()
+
+    @asynccontextmanager
+    async def calling(self, permit: Permit) -> AsyncIterator[None]:
+        """Around a call: while it lasts, a probe stays the only one."""
+        if not permit.probe:
+            yield
+            return
+        over = asyncio.Event()
+        self._write(self._limiter.extend(permit, over), name="probe")
+        try:
+            yield
+        finally:
+            over.set()
 
     async def settle(self, permit: Permit, result: Result) -> bool:
         """True where a failure counts."""
         metrics.MODEL_CALLS.labels(result.kind).inc()
-        task = asyncio.create_task(self._limiter.settle(permit, result), name="settle")
-        self._settling.add(task)
-        task.add_done_callback(self._settling.discard)
-        return await asyncio.shield(task)
+        return await asyncio.shield(self._write(self._limiter.settle(permit, result), name="settle"))
 
     async def settled(self) -> None:
         """Return when the limiter knows of every call."""
-        if self._settling:
-            await asyncio.wait(self._settling)
+        if self._writing:
+            await asyncio.wait(self._writing)
+
+    def _write(self, writing: Coroutine[Any, Any, T], *, name: str) -> asyncio.Task[T]:
+        task = asyncio.create_task(writing, name=name)
+        self._writing.add(task)
+        task.add_done_callback(self._writing.discard)
+        return task

@@ -19,7 +19,7 @@ from typing import Generic, Literal, TypeVar
 import msgspec
 import openai
 
-from shared import metrics
+from shared import metrics, spending
 from shared.ai import answers, calls, forms, prices, ratelimits
 from shared.ai.answers import Answer, Flaw, Reply
 from shared.ai.calls import Books
@@ -103,12 +103,14 @@ class Model:
         began, usage = time.monotonic(), Usage()
         for heat in (temperature, max(temperature, WARMER)):
             reply = await self._reply(question, heat)
-            usage += Usage(
+            used = Usage(
                 calls=1,
                 tokens_in=reply.tokens_in,
                 tokens_out=reply.tokens_out,
                 cost_usd=self._prices.cost_usd(model, tokens_in=reply.tokens_in, tokens_out=reply.tokens_out),
             )
+            usage += used
+            spending.note(used)
             if reply.value is not None:
                 return Answer(value=reply.value, usage=usage, seconds=time.monotonic() - began)
             if reply.flaw == "refused":
@@ -140,10 +142,11 @@ class Model:
         )
         permit = await self._limiter.acquire()
         try:
-            await question.clear()
-            response = await calls.post(
-                self._client, "/chat/completions", body, accept="application/json", timeout_s=self._timeout_s
-            )
+            async with self.books.calling(permit):
+                await question.clear()
+                response = await calls.post(
+                    self._client, "/chat/completions", body, accept="application/json", timeout_s=self._timeout_s
+                )
         except CallFailed as failure:
             failure.ours = manners.learn(form, warm=temperature is not None, failure=failure)
             failure.counted = await self.books.settle(permit, failure.result)

@@ -13,12 +13,14 @@ from contextlib import asynccontextmanager
 import msgspec
 import openai
 
+from shared import spending
 from shared.ai import calls, prices, ratelimits, wording
 from shared.ai.calls import Books
 from shared.ai.failures import CallFailed
 from shared.ai.prices import Prices
 from shared.errors import Gone, RetryLater
 from shared.limiter import Limiter, Result
+from shared.outcomes import Usage
 from shared.settings import ModelSettings
 
 _OF_THE_ACCOUNT = frozenset({401, 402, 403, 429})
@@ -67,14 +69,15 @@ class Speech:
         asked = {"model": model, "voice": voice, "input": text, "response_format": "pcm"}
         permit = await self._limiter.acquire()
         try:
-            await clear()
-            answer = await calls.post(
-                self._client,
-                "/audio/speech",
-                msgspec.json.encode(asked),
-                accept="application/octet-stream",
-                timeout_s=self._timeout_s,
-            )
+            async with self.books.calling(permit):
+                await clear()
+                answer = await calls.post(
+                    self._client,
+                    "/audio/speech",
+                    msgspec.json.encode(asked),
+                    accept="application/octet-stream",
+                    timeout_s=self._timeout_s,
+                )
         except CallFailed as failed:
             failure = self._judged(failed, model, voice)
             failure.counted = await self.books.settle(permit, failure.result)
@@ -85,7 +88,8 @@ class Speech:
         flaw = _flaw(answer.content, answer.response.headers.get("content-type", ""))
         told = ratelimits.limits(answer.response.headers)
         await self.books.settle(permit, Result(kind="unreadable" if flaw else "ok", limits=told, reason=flaw))
-        if flaw:
+        if flaw:  # a piece that is there is counted with the narration, whichever attempt bought it
+            spending.note(Usage(calls=1, cost_usd=self.cost_usd(model)))
             raise RetryLater(f"The model's server {self._client.base_url.host} {flaw}")
         return answer.content
 

@@ -1,35 +1,39 @@
 -- May the fleet ask this model now? Grants up to A.wanted requests, on the server's clock.
 -- KEYS: limiter
--- INCLUDE: base
--- A: wanted rpm tpm (0: as learnt from the server, else without limit)
--- Answers {granted, wait ms, tokens reserved a request, why}. A repeat takes again; what is not used is settled.
+-- INCLUDE: base probe
+-- A: wanted rpm tpm (0: as learnt from the server, else without limit); looking: a probe is not taken, only looked for
+-- Answers {granted, wait ms, tokens reserved a request, why, probe}. A repeat takes again; what is not used is settled.
+-- `probe`: its number where the one granted is a probe; -1: one is to be had, by whoever has a call to make.
 --
 -- The buckets refill continuously and hold one second of the limit. Before the first answer, after an outage began and
 -- while the key is refused, one probe at a time goes out.
 
-local PROBE_MS = 15000       -- a probe that got no answer is followed by another
 local LOOK_MS = 200          -- those who wait for the very first answer look this often: it is mostly a call away
+local PROBED_MS = 2500       -- those who wait for another probe's answer come again, before its turn is over
 local FIRST_ESTIMATE = 2000  -- tokens of a call, before any was seen
 local EXPIRES_MS = 3600000
 
 local now = now_ms()
 local h = redis.call('HMGET', K.limiter, 'requests', 'tokens', 'at', 'rpm', 'tpm', 'estimate', 'seen', 'down', 'stopped',
-  'probe_at', 'paused_until', 'why')
+  'probe_at', 'paused_until', 'why', 'probe')
 local estimate = tonumber(h[6]) or FIRST_ESTIMATE
 
 local paused_until = tonumber(h[11]) or 0
-if paused_until > now then return {0, paused_until - now, math.ceil(estimate), h[12] or ''} end
+if paused_until > now then return {0, paused_until - now, math.ceil(estimate), h[12] or '', 0} end
 
 if not h[7] or h[8] or h[9] then
   local probe_at = tonumber(h[10]) or 0
   if probe_at > now then
     local wait = probe_at - now
+    if h[13] then wait = math.min(wait, PROBED_MS) end
     if not (h[8] or h[9]) then wait = math.min(wait, LOOK_MS) end
-    return {0, wait, math.ceil(estimate), h[12] or ''}
+    return {0, wait, math.ceil(estimate), h[12] or '', 0}
   end
-  redis.call('HSET', K.limiter, 'probe_at', now + PROBE_MS, 'probing', 1)
+  if A.looking then return {0, 0, math.ceil(estimate), h[12] or '', -1} end
+  local n = redis.call('HINCRBY', K.limiter, 'probes', 1)
+  keep_probe(n)
   redis.call('PEXPIRE', K.limiter, EXPIRES_MS)
-  return {1, 0, math.ceil(estimate), ''}
+  return {1, 0, math.ceil(estimate), '', n}
 end
 
 local rpm = A.rpm > 0 and A.rpm or tonumber(h[4]) or 0
@@ -52,4 +56,4 @@ end
 granted = math.max(0, granted)
 redis.call('HSET', K.limiter, 'requests', requests - granted, 'tokens', tokens - granted * estimate, 'at', now)
 redis.call('PEXPIRE', K.limiter, EXPIRES_MS)
-return {granted, math.ceil(wait_ms), math.ceil(estimate), ''}
+return {granted, math.ceil(wait_ms), math.ceil(estimate), '', 0}

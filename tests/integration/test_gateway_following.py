@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 
 from shared.events import FACTS
 from shared.fleet import Liveness
-from tests.integration.gateways import PAGES, SUMMARY, Fleet, Gateway, running
+from tests.integration.gateways import IMAGES, JSON, PAGES, SUMMARY, Fleet, Gateway, json_body, running
 
 
 @pytest.fixture
@@ -80,7 +80,8 @@ async def test_a_cancel_is_announced_and_keeps_its_answer(gateway: Gateway, flee
 
 
 async def test_a_cancel_after_the_end_changes_nothing(gateway: Gateway, fleet: Fleet) -> None:
-    _, accepted = await gateway.submit()
+    silently = f"{IMAGES}?narrate=false"
+    _, accepted = await gateway.ask("POST", silently, data=json_body(PAGES), headers=JSON)
     await fleet.finish(3)
     status, answer = await gateway.ask("POST", accepted["cancel_endpoint"])
     assert (status, answer["status"], answer["cancelled"]) == (200, "completed", False)

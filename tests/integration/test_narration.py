@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -192,6 +193,60 @@ async def test_a_server_without_speech_leaves_the_document_completed(
     assert (status, problem["type"]) == (404, "/errors/audio-failed")
     assert ended["audio_reason"] in problem["detail"]
     assert await gateway.app.redis.xlen(keys.dead(DocSummarized.stream)) == 1
+
+
+async def test_a_cancel_stops_a_narration_and_leaves_the_document_completed(
+    gateway: Gateway, model: Model, redis_url: str, tmp_path: Path
+) -> None:
+    model.behave(Behaviour(rules=[Rule(schema="speech", times=1), Rule(does="hang", schema="speech")]))
+    job_id = await completed(gateway)
+    another = await completed(gateway)
+    async with narrator(redis_url, tmp_path):
+
+        async def in_flight() -> int:
+            return sum(call.ended is None for call in model.spoken)
+
+        await eventually(in_flight, until=lambda calls: calls == 4)
+        status, answer = await gateway.ask("POST", f"/cancel-job/{job_id}")
+        answered_at = time.time()
+        assert (status, answer["status"], answer["cancelled"]) == (200, "completed", False)
+        assert answer["message"] == "The job had ended before: it is completed. Its narration was stopped."
+        await eventually(in_flight, until=lambda calls: calls == 2)  # those of the other document
+        assert time.time() - answered_at < 2
+        told = await audio_of(gateway, job_id, "failed")
+        assert (told["status"], told["audio_reason"]) == ("completed", "it was cancelled")
+        again = (await gateway.ask("POST", f"/cancel-job/{job_id}"))[1]
+        assert again["message"].endswith("Its narration had been stopped before.")
+
+        async def held() -> list[str]:
+            entries: Any = await gateway.app.redis.xrange(DocSummarized.stream)
+            return [fields["job"] for _, fields in entries]
+
+        await eventually(held, until=lambda jobs: jobs == [f"local/{another}"])
+        model.behave(Behaviour())
+        assert (await gateway.ask("POST", f"/cancel-job/{another}"))[1]["status"] == "completed"
+    assert await gateway.app.redis.xlen(keys.dead(DocSummarized.stream)) == 0
+
+
+@pytest.mark.parametrize("where", ["waiting", "deferred"])
+async def test_a_narration_that_was_cancelled_before_it_began_never_speaks(
+    where: str, gateway: Gateway, model: Model, redis_url: str, tmp_path: Path
+) -> None:
+    redis = gateway.app.redis
+    job_id = await completed(gateway)
+    if where == "deferred":
+        for entry in await apps.take(redis, DocSummarized, gateway.app.worker):
+            await gateway.app.ledger.defer(entry, delay_s=0.1)
+    assert (await gateway.ask("POST", f"/cancel-job/{job_id}"))[1]["status"] == "completed"
+    async with narrator(redis_url, tmp_path):
+
+        async def left() -> int:
+            return int(await redis.xlen(DocSummarized.stream) + await redis.zcard(keys.deferred(DocSummarized.stream)))
+
+        await eventually(left, until=lambda entries: entries == 0)
+        assert await redis.hlen(keys.bodies(DocSummarized.stream)) == 0
+    assert model.spoken == []
+    assert (await audio_of(gateway, job_id, "failed"))["audio_reason"] == "it was cancelled"
 
 
 async def test_a_document_that_is_not_to_be_narrated_has_no_audio(gateway: Gateway) -> None:

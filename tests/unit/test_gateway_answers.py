@@ -12,7 +12,7 @@ from services.gateway.configuration import GatewaySettings, check_access
 from services.gateway.problems import Problem
 from services.gateway.submissions import Fleet
 from shared import settings
-from shared.fleet import LimitStats
+from shared.pauses import LimitStats
 from shared.records import BatchRecord, Job, PageRecord
 from shared.results import BatchSummary, Cited, PageAnalysis
 from shared.settings import SettingsError

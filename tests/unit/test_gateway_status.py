@@ -147,6 +147,7 @@ def test_an_answer_has_every_field_and_names_every_gap() -> None:
         "audio": "none",
         "audio_reason": None,
         "reason": None,
+        "paused": None,
         "created_at": "2023-11-14T22:13:20Z",
         "started_at": "2023-11-14T22:13:21.500000Z",
         "ended_at": None,

@@ -63,7 +63,7 @@ class Mouth:
         self._fails = fails
 
     async def say(self, text: str, *, job: str, run: str) -> bytes:
-        assert (job, run) == (FACT.job, FACT.run)
+        assert (job, run) == (FACT.job, FACT.cancelled_by)
         self.said.append(text)
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)

@@ -1,6 +1,7 @@
 -- KEYS: job
 -- Is the entry's job still the one that asked, and still open?
 
+local SILENCED = 'it was cancelled' -- why there is no narration: a cancel stopped it
 local ENDED = {completed = true, partial = true, failed = true, cancelled = true}
 
 local function is_live(run)
