@@ -9,7 +9,7 @@ import signal
 import struct
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -26,11 +26,14 @@ from tests.chaos.store import Store, destroy_group
 from tests.chaos.storms import STORMS, Weather
 from tests.fleets import PROJECT
 from tests.proxies import Proxy
+from tests.standin.calls import Call
 from tests.standin.process import Remote
 
 log = logging.getLogger(__name__)
 
 LOST_S = 1.0
+RECORDED_S = 1.0
+"""From an answer of the model to its recorded outcome, at most."""
 CLOCK_S = 60.0
 ROOM_BYTES = 200_000
 """What Redis may still take when it is out of memory."""
@@ -186,24 +189,19 @@ class Faults:
 
     async def _disk_full(self, fault: Fault) -> None:
         """No process can write to a file: the kernel refuses it as on a full disk, but with EFBIG instead of ENOSPC."""
-        began = time.time()
-        limited = self._limit_files(0)
-        done = self._note(fault, f"for {fault.lasts_s} s")
+        self._limit_files(0)
+        self._note(fault, f"for {fault.lasts_s} s")
         self._full += 1
         await asyncio.sleep(fault.lasts_s)
         self._full -= 1
         if not self._full:
-            self._limit_files(resource.RLIM_INFINITY, only=limited)
-        done.at_risk = sum(call.ended is not None and call.ended >= began for call in await self._model.calls())
+            self._limit_files(resource.RLIM_INFINITY)
 
-    def _limit_files(self, limit: int, *, only: list[int] | None = None) -> list[int]:
-        pids = [part.pid for part in self._fleet.parts if part.pid is not None]
-        limited = []
-        for pid in pids:
-            with suppress(ProcessLookupError, PermissionError):
-                resource.prlimit(pid, resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
-                limited.append(pid)
-        return limited
+    def _limit_files(self, limit: int) -> None:
+        for part in self._fleet.parts:
+            with suppress(ProcessLookupError):
+                if part.pid is not None:
+                    resource.prlimit(part.pid, resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
 
     # Redis ----------------------------------------------------------------------------------------------------------
 
@@ -226,14 +224,14 @@ class Faults:
     async def _redis_kill(self, fault: Fault) -> None:
         async with self._server:
             loses = fault.kind == "redis_loses_a_second"
-            calls = await self._model.calls() if loses else []
             risk = await self._in_flight()
+            calls = await self._model.calls() if loses else []
             await self._store.kill()
-            what = f"away for {fault.lasts_s} s"
+            what, since = f"away for {fault.lasts_s} s", 0.0
             if loses:
-                before = time.time() - (time.monotonic() - (since := (lost := self._store.lose(LOST_S))[0]))
-                what += f", {lost[1]} bytes lost"
-                risk += sum(call.ended is not None and call.ended >= before - 1 for call in calls)
+                since, lost = self._store.lose(LOST_S)
+                what += f", {lost:,} bytes lost"
+                risk += _answered_since(calls, time.time() - (time.monotonic() - since))
             done = self._note(fault, what, risk)
             await asyncio.sleep(fault.lasts_s)
             await self._store.start()
@@ -266,3 +264,8 @@ class Faults:
         self._note(fault, f"for {fault.lasts_s} s")
         async with self._weather.storm(fault.kind):
             await asyncio.sleep(fault.lasts_s)
+
+
+def _answered_since(calls: Sequence[Call], at: float) -> int:
+    """Calls whose results the server may have lost: an answer takes a moment to become a recorded outcome."""
+    return sum(call.ended is not None and call.ended >= at - RECORDED_S for call in calls)

@@ -51,12 +51,18 @@ class Part:
         self.clock = clock
         self.tree = PROJECT
         """Where the release lies that fills it from its next start on."""
+        self.runs = PROJECT
+        """Where the release lies that fills it now."""
         self.process: asyncio.subprocess.Process | None = None
         self.worker = ""
         """Its name in the consumer groups, once it has told."""
         self.killed = False
         self.stopped = False
         self.starts = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
 
     @property
     def pid(self) -> int | None:
@@ -102,17 +108,12 @@ class Fleet:
     def of(self, service: str) -> list[Part]:
         return [part for part in self.parts if part.service == service]
 
-    @property
-    def gateways(self) -> list[str]:
-        """Their addresses."""
-        return [f"http://127.0.0.1:{part.port}" for part in self.of("gateway")]
-
     async def fill(self, part: Part) -> None:
         """Keep a process in this place until the end."""
         while not self._ending:
             part.killed = part.stopped = False
             part.starts += 1
-            tree = part.tree
+            tree = part.runs = part.tree
             process = part.process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-P",
@@ -125,7 +126,7 @@ class Fleet:
             )
             tail = await self._listen(part, process)
             code = await process.wait()
-            if code != 0 and not part.killed:
+            if code not in (0, -signal.SIGTERM) and not part.killed:  # it may be told to end before it can listen
                 release = "" if tree == PROJECT else " of the previous release"
                 self.fell.append(f"{part.name}{release} ended with {code}: {tail}")
             if not self._ending:
@@ -157,7 +158,7 @@ class Fleet:
             while line := await process.stderr.readline():
                 log.write(line)
                 if not line.startswith(b"{"):
-                    last = f"{last}{line.decode(errors='replace')}"[-3000:]
+                    last = line.decode(errors="replace").strip(" |+-\n") or last
                     continue
                 with suppress(msgspec.MsgspecError):
                     self._note(part, msgspec.json.decode(line, type=Line))
@@ -202,7 +203,7 @@ class Fleet:
 
 async def is_ready(session: aiohttp.ClientSession, part: Part) -> bool:
     with suppress(aiohttp.ClientError, TimeoutError, OSError):
-        async with session.get(f"http://127.0.0.1:{part.port}/readyz") as answer:
+        async with session.get(f"{part.url}/readyz") as answer:
             return answer.status == 200
     return False
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -25,6 +27,8 @@ FLAWED = {"wrong_shape", "repeats", "truncated", "content_not_json", "not_json",
 MINUTE_S = 60
 GROWTH_MB = 80
 """What a process may grow by: its caches fill, and its pools reach their size."""
+KEEPER_S = 75
+"""Two of the keeper's rounds in which it looks through all jobs, and some."""
 OWN_BYTES = 20_000_000
 """What Redis may hold beside the keys of jobs, dead letters and the server itself."""
 
@@ -84,12 +88,15 @@ def grown(fleet: Fleet, before: dict[str, float]) -> list[str]:
 
 
 async def lasting(redis: Redis) -> list[str]:
-    """Keys of ended jobs that have no lifetime."""
-    wrong = []
-    async for key in redis.scan_iter("job:*", count=1000):
-        if await redis.ttl(key) < 0:
-            wrong.append(f"{key} has no lifetime")
-    return wrong[:20]
+    """Keys of ended jobs that have no lifetime, also when the keeper has looked after what other releases ended."""
+    deadline = time.monotonic() + KEEPER_S
+    while True:
+        wrong = [
+            f"{key} has no lifetime" async for key in redis.scan_iter("job:*", count=1000) if await redis.ttl(key) < 0
+        ]
+        if not wrong or time.monotonic() > deadline:
+            return wrong[:20]
+        await asyncio.sleep(1)
 
 
 async def held(redis: Redis) -> tuple[list[str], int]:

@@ -104,7 +104,7 @@ class Observer:
                     if pid is None or part.stopped or part.service in ("gateway", "keeper"):
                         continue
                     with suppress(aiohttp.ClientError, TimeoutError, OSError):
-                        async with session.get(f"http://127.0.0.1:{part.port}/metrics") as answer:
+                        async with session.get(f"{part.url}/metrics") as answer:
                             self._endings[pid] = endings(await answer.text())
                 await asyncio.sleep(SCRAPE_S)
 

@@ -63,7 +63,7 @@ async def soak(
         info: Any = await redis.info()
         name = f"Valkey {info['valkey_version']}" if "valkey_version" in info else f"Redis {info['redis_version']}"
         run = Run(seed=seed, seconds=seconds, command=command, server=name)
-        clients = Load(fleet.gateways, scale, server, redis, seed=seed)
+        clients = Load(fleet.of("gateway"), scale, server, redis, seed=seed)
         faults = Faults(fleet, server, model, clients, redis, scale, previous=previous)
         observer = Observer(fleet, faults, redis, [PAGE_MODEL, SUMMARY_MODEL])
         memory, began = memory_mb(fleet), time.monotonic()
@@ -83,7 +83,9 @@ async def soak(
             await asyncio.gather(*watchers, return_exceptions=True)
         calls = await model.calls() + await model.spoken()
         run.wrong += clients.wrong
-        run.wrong += await judgement.judge(redis, fleet.gateways[0], clients.documents, calls, at_risk=faults.at_risk)
+        run.wrong += await judgement.judge(
+            redis, fleet.of("gateway")[0].url, clients.documents, calls, at_risk=faults.at_risk
+        )
         run.wrong += judgement.too_fast(calls, scale, restarts=faults.counts["redis_loses_a_second"])
         run.wrong += judgement.grown(fleet, memory)
         run.wrong += await judgement.lasting(redis) if lifetimes else []
