@@ -15,6 +15,7 @@ from pathlib import Path
 import uvloop
 
 from tests.chaos import report, schedule
+from tests.chaos.report import Run
 from tests.chaos.scale import FULL, SMALL
 from tests.chaos.soak import soak
 
@@ -27,18 +28,10 @@ def main() -> int:
     logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stdout)
     command = f"make chaos SECONDS={options.seconds} SEED={options.seed}" + (" ARGS=--small" if options.small else "")
     say(f"seed {options.seed}; to repeat: {command}")
+    run = Run(seed=options.seed, seconds=options.seconds, command=command)
+    scale, kinds = SMALL if options.small else FULL, options.only or schedule.KINDS
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        run = runner.run(
-            soak(
-                SMALL if options.small else FULL,
-                seed=options.seed,
-                seconds=options.seconds,
-                command=command,
-                keep=options.keep,
-                lifetimes=options.lifetimes,
-                kinds=options.only or schedule.KINDS,
-            )
-        )
+        runner.run(soak(scale, run, keep=options.keep, lifetimes=options.lifetimes, kinds=kinds))
     told = report.markdown(run)
     say(told)
     if options.report:

@@ -14,7 +14,6 @@ from redis.asyncio import Redis
 
 from shared.events import FACTS
 from shared.keys import dead
-from shared.records import TERMINAL
 from tests.chaos.fleet import Fleet
 from tests.chaos.load import Document
 from tests.chaos.observer import memory_mb
@@ -57,14 +56,14 @@ def read_again(calls: Iterable[Call]) -> dict[str, int]:
     return {token: times - 1 for token, times in answered.items() if times > 1}
 
 
-def too_fast(calls: Sequence[Call], scale: Scale, *, restarts: int) -> list[str]:
+def too_fast(calls: Sequence[Call], scale: Scale, *, lost_seconds: int) -> list[str]:
     """Minutes in which a model was asked more often than the fleet may.
 
     The limit holds where calls begin. On top of it come the bucket's second, once more for each time that the server
     forgot a second of it; and permits that a stopped or busy process used late, its slots.
     """
     wrong = []
-    allowed = scale.rpm + scale.rpm / 60 * (1 + restarts) + scale.slots * scale.counts["page_worker"]
+    allowed = scale.rpm + scale.rpm / 60 * (1 + lost_seconds) + scale.slots * scale.counts["page_worker"]
     for model in {call.model for call in calls if call.model}:
         times = sorted(call.at for call in calls if call.model == model)
         first = most = 0
@@ -111,7 +110,3 @@ async def held(redis: Redis) -> tuple[list[str], int]:
             own += size or 0
     wrong = [f"Redis holds {own:,} bytes that belong to no job"] if own > OWN_BYTES else []
     return wrong, jobs
-
-
-def outcomes(statuses: Iterable[str]) -> Counter[str]:
-    return Counter(status for status in statuses if status in TERMINAL)

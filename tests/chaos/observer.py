@@ -11,12 +11,11 @@ from typing import Any
 
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
-from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from shared import keys
-from tests.chaos.faults import Faults
 from tests.chaos.fleet import Fleet
+from tests.chaos.scene import Scene
 from tests.chaos.store import Errors
 
 LOOK_S = 0.2
@@ -49,12 +48,12 @@ PATHS = {
 class Observer:
     """Of one run."""
 
-    def __init__(self, fleet: Fleet, faults: Faults, redis: Redis, models: list[str]) -> None:
+    def __init__(self, scene: Scene, models: list[str]) -> None:
         self.errors = Errors()
         self.limited: Counter[str] = Counter()
-        self._fleet = fleet
-        self._faults = faults
-        self._redis = redis
+        self._fleet = scene.fleet
+        self._redis = scene.redis
+        self._done = scene.done
         self._models = models
         self._endings: dict[int, Counter[str]] = {}
 
@@ -91,7 +90,7 @@ class Observer:
         ended: Any = await self._redis.hget(keys.CLOCK, "rate_ms")
         if ended and ended != last:
             now = time.monotonic()
-            for done in self._faults.done:
+            for done in self._done:
                 if done.recovered is None and done.at < now - LOOK_S:
                     done.recovered = now
         return ended or last

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from tests.chaos.faults import Done
+from tests.chaos.scene import Done
 from tests.chaos.schedule import KINDS
 
 
@@ -19,8 +19,7 @@ class Run(msgspec.Struct, kw_only=True):
     seed: int
     seconds: int
     command: str
-    server: str
-    took_s: float = 0
+    server: str = ""
     quiet_s: float = 0
     done: list[Done] = []
     impossible: list[str] = []

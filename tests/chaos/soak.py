@@ -7,162 +7,123 @@ import logging
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
-from contextlib import AsyncExitStack, suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from shared import bus
-from shared.jobs import Jobs
-from shared.records import Job
 from tests.chaos import fleet as fleets
 from tests.chaos import judgement, load, schedule, store
 from tests.chaos.faults import Faults
-from tests.chaos.fleet import Fleet
-from tests.chaos.load import Document, Load
+from tests.chaos.load import Load
 from tests.chaos.observer import Observer, memory_mb
+from tests.chaos.quiet import job_of, quiet
 from tests.chaos.report import Run
 from tests.chaos.scale import LATENCY_S, PAGE_MODEL, SUMMARY_MODEL, Scale
-from tests.faults.verdict import leftovers
+from tests.chaos.scene import Scene
 from tests.standin import process
 from tests.standin.behaviour import Behaviour
-from tests.standin.calls import Call
 
 log = logging.getLogger(__name__)
 
 PREVIOUS = "5159bbe"
 """The release before this one."""
-ROUNDS = 5
-"""Of dead letters that are replayed: what failed in a storm must succeed without one."""
-EMPTY_S = 60
 
 
-async def soak(
-    scale: Scale,
-    *,
-    seed: int,
-    seconds: int,
-    command: str,
-    keep: Path | None,
-    lifetimes: bool,
-    kinds: Sequence[schedule.Kind],
-) -> Run:
-    """Run it. `keep`: a folder for logs and data, else they go; `lifetimes`: whether ended jobs' keys must have one."""
+async def soak(scale: Scale, run: Run, *, keep: Path | None, lifetimes: bool, kinds: Sequence[schedule.Kind]) -> None:
+    """Fill in `run`, which says the seed and for how long.
+
+    `keep`: a folder for logs and data, else they go; `lifetimes`: whether ended jobs' keys must have one.
+    """
     async with AsyncExitStack() as stack:
         folder = keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="quire-chaos-")))
+        previous = await stack.enter_async_context(fleets.previous_release(PREVIOUS))
+        scene = await stack.enter_async_context(_set(scale, folder, seed=run.seed))
+        run.server, used_before = await _server(scene.redis)
+        memory = memory_mb(scene.fleet)
+        await _strain(scene, run, previous=previous, kinds=kinds)
+        run.wrong += await _broken(scene, memory, lifetimes=lifetimes)
+        after = memory_mb(scene.fleet)
+        run.memory = {name: (memory[name], after[name]) for name in memory if name in after}
+        run.redis_bytes = (used_before, (await _server(scene.redis))[1])
+        run.job_bytes = (await judgement.held(scene.redis))[1]
+        await _tell(scene, run)
+        await scene.fleet.end()
+        run.fell = scene.fleet.fell
+        run.wrong += [told for told in run.fell if "previous release" not in told]
+
+
+@asynccontextmanager
+async def _set(scale: Scale, folder: Path, *, seed: int) -> AsyncIterator[Scene]:
+    async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(store.running(folder / "redis"))
         model = await stack.enter_async_context(process.start(Behaviour(latency_s=LATENCY_S)))
         redis = await stack.enter_async_context(bus.connect(server.url))
-        previous = await stack.enter_async_context(fleets.previous_release(PREVIOUS))
         fleet = await stack.enter_async_context(
             fleets.running(scale, folder, redis_port=server.port, model_url=model.url, seed=seed)
         )
-        info: Any = await redis.info()
-        name = f"Valkey {info['valkey_version']}" if "valkey_version" in info else f"Redis {info['redis_version']}"
-        run = Run(seed=seed, seconds=seconds, command=command, server=name)
         clients = Load(fleet.of("gateway"), scale, server, redis, seed=seed)
-        faults = Faults(fleet, server, model, clients, redis, scale, previous=previous)
-        observer = Observer(fleet, faults, redis, [PAGE_MODEL, SUMMARY_MODEL])
-        memory, began = memory_mb(fleet), time.monotonic()
-        run.redis_bytes = (info["used_memory"], 0)
-        watchers = [asyncio.create_task(server.watch()), asyncio.create_task(observer.watch())]
-        try:
-            async with load.loading(clients) as loading:
-                await faults.run(schedule.faults(seed, seconds, kinds=tuple(kinds)))
-                await asyncio.sleep(max(0.0, began + seconds - time.monotonic()))
-                log.info("all faults are over; waiting for quiet")
-                calm = time.monotonic()
-                run.wrong += await _quiet(clients, fleet, redis, loading, scale)
-                run.quiet_s = time.monotonic() - calm
-        finally:
-            for watcher in watchers:
-                watcher.cancel()
-            await asyncio.gather(*watchers, return_exceptions=True)
-        calls = await model.calls() + await model.spoken()
-        run.wrong += clients.wrong
-        run.wrong += await judgement.judge(
-            redis, fleet.of("gateway")[0].url, clients.documents, calls, at_risk=faults.at_risk
-        )
-        run.wrong += judgement.too_fast(calls, scale, restarts=faults.counts["redis_loses_a_second"])
-        run.wrong += judgement.grown(fleet, memory)
-        run.wrong += await judgement.lasting(redis) if lifetimes else []
-        too_much, run.job_bytes = await judgement.held(redis)
-        run.wrong += too_much
-        after = memory_mb(fleet)
-        run.memory = {name: (memory[name], after[name]) for name in memory if name in after}
-        run.redis_bytes = (run.redis_bytes[0], (await redis.info("memory"))["used_memory"])
-        await fleet.end()
-        _tell(run, clients, faults, observer, fleet, calls)
-        run.statuses = dict(judgement.outcomes(job.status for job in await _jobs(redis, clients.documents)))
-        run.took_s = time.monotonic() - began
-        return run
+        yield Scene(fleet, server, model, clients, redis, scale)
 
 
-async def _quiet(clients: Load, fleet: Fleet, redis: Redis, loading: asyncio.Task[None], scale: Scale) -> list[str]:
-    """Wait until every document has ended well, and nothing is left; answers what did not."""
-    clients.stop()
-    done, _ = await asyncio.wait([loading], timeout=scale.quiet_s)
-    if not done:
-        hanging = await clients.unfinished() + [sentence async for sentence in leftovers(redis)]
-        return [f"not ended {scale.quiet_s:.0f} s after the last fault: {sentence}" for sentence in hanging]
-    await loading
-    await fleet.ready()
-    for _ in range(ROUNDS):
-        if not await _again(clients, redis, scale):
-            break
-    deadline = time.monotonic() + EMPTY_S
-    while left := [sentence async for sentence in leftovers(redis)]:
-        if time.monotonic() > deadline:
-            return [f"still so {EMPTY_S} s after everything had ended: {sentence}" for sentence in left]
-        await asyncio.sleep(0.2)
-    return []
-
-
-async def _again(clients: Load, redis: Redis, scale: Scale) -> bool:
-    """Replay what failed, and wait for its end. False where nothing was to be replayed."""
-    again = [document for document in clients.documents if not document.cancelled and not await _whole(redis, document)]
-    again = [document for document in again if await clients.replay(document)]
-    deadline = time.monotonic() + scale.quiet_s
-    for document in again:
-        while not await _over(redis, document) and time.monotonic() < deadline:
-            await asyncio.sleep(0.2)
-        document.ended = True
-    return bool(again)
-
-
-async def _job(redis: Redis, document: Document) -> Job | None:
-    with suppress(RedisError, OSError):
-        return await Jobs(redis).get(f"local/{document.id}")
-    return None
-
-
-async def _jobs(redis: Redis, documents: Sequence[Document]) -> list[Job]:
-    return [job for document in documents if (job := await _job(redis, document))]
-
-
-async def _whole(redis: Redis, document: Document) -> bool:
-    job = await _job(redis, document)
-    return job is not None and job.status == "completed" and job.audio != "failed"
-
-
-async def _over(redis: Redis, document: Document) -> bool:
-    job = await _job(redis, document)
-    return job is not None and bool(job.ended_ms) and job.audio not in ("pending", "speaking")
-
-
-def _tell(run: Run, clients: Load, faults: Faults, observer: Observer, fleet: Fleet, calls: Sequence[Call]) -> None:
-    run.done, run.impossible, run.at_risk = faults.done, faults.impossible, faults.at_risk
+async def _strain(scene: Scene, run: Run, *, previous: Path | None, kinds: Sequence[schedule.Kind]) -> None:
+    """Load and faults, then quiet."""
+    faults, observer = Faults(scene, previous=previous), Observer(scene, [PAGE_MODEL, SUMMARY_MODEL])
+    watchers = [asyncio.create_task(scene.store.watch()), asyncio.create_task(observer.watch())]
+    began = time.monotonic()
+    try:
+        async with load.loading(scene.load) as loading:
+            await faults.run(schedule.faults(run.seed, run.seconds, kinds=tuple(kinds)))
+            await asyncio.sleep(max(0.0, began + run.seconds - time.monotonic()))
+            log.info("all faults are over; waiting for quiet")
+            calm = time.monotonic()
+            run.wrong += await quiet(scene, loading)
+            run.quiet_s = time.monotonic() - calm
+    finally:
+        for watcher in watchers:
+            watcher.cancel()
+        await asyncio.gather(*watchers, return_exceptions=True)
+    run.impossible = faults.impossible
     run.paths = observer.paths()
+
+
+async def _broken(scene: Scene, memory: dict[str, float], *, lifetimes: bool) -> list[str]:
+    """What of the promises is. `memory`: of each process at the beginning."""
+    calls = await scene.model.calls() + await scene.model.spoken()
+    at_risk = sum(done.at_risk for done in scene.done)
+    lost = sum(done.kind == "redis_loses_a_second" for done in scene.done)
+    gateway = scene.fleet.of("gateway")[0].url
+    return [
+        *scene.load.wrong,
+        *await judgement.judge(scene.redis, gateway, scene.load.documents, calls, at_risk=at_risk),
+        *judgement.too_fast(calls, scene.scale, lost_seconds=lost),
+        *judgement.grown(scene.fleet, memory),
+        *(await judgement.lasting(scene.redis) if lifetimes else []),
+        *(await judgement.held(scene.redis))[0],
+    ]
+
+
+async def _tell(scene: Scene, run: Run) -> None:
+    calls = await scene.model.calls() + await scene.model.spoken()
+    clients = scene.load
+    run.done, run.at_risk = scene.done, sum(done.at_risk for done in scene.done)
     run.documents, run.pages = len(clients.documents), sum(document.pages for document in clients.documents)
+    jobs = [await job_of(scene, document) for document in clients.documents]
+    run.statuses = dict(Counter(job.status if job else "lost" for job in jobs))
     run.submissions, run.replays = dict(clients.answers), clients.replays
     run.calls = dict(Counter("aborted" if call.aborted else call.did or "unfinished" for call in calls))
     run.read_again = sum(judgement.read_again(calls).values())
-    run.restarts = sum(part.starts - 1 for part in fleet.parts)
-    run.fell = fleet.fell
-    run.wrong += [told for told in fleet.fell if "previous release" not in told]
-    for done in faults.done:
-        if done.kind == "kill":
-            run.takeovers_s += [at - done.at for at, owner in fleet.taken_over if owner and owner in done.what]
+    run.restarts = sum(part.starts - 1 for part in scene.fleet.parts)
+    kills = [done for done in scene.done if done.kind == "kill"]
+    taken = scene.fleet.taken_over
+    run.takeovers_s = [at - done.at for done in kills for at, owner in taken if owner and owner in done.what]
+
+
+async def _server(redis: Redis) -> tuple[str, int]:
+    """Its name, and the memory that it uses, in bytes."""
+    info: Any = await redis.info()
+    name = f"Valkey {info['valkey_version']}" if "valkey_version" in info else f"Redis {info['redis_version']}"
+    return name, info["used_memory"]

