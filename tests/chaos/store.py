@@ -35,6 +35,8 @@ class Store:
         self._process: asyncio.subprocess.Process | None = None
         self._sizes: deque[tuple[float, int]] = deque(maxlen=_REMEMBERED)
         self._promised = 0
+        self.looks = 0
+        """Times that `watch` has noted the file's size."""
 
     async def start(self) -> None:
         binary = os.environ.get(OURS) or str(get_binary_path())
@@ -47,7 +49,6 @@ class Store:
             "appendfsync": "always",
             "aof-load-truncated": "yes",  # it cuts what `lose` left of a command, back to where that began
             "auto-aof-rewrite-percentage": 0,  # one file, so that a size is a moment in time
-            "enable-debug-command": "no",
             "logfile": self._folder / "redis.log",
         }
         words = [str(word) for name, value in options.items() for word in (f"--{name}", value)]
@@ -81,9 +82,9 @@ class Store:
 
         Answers the monotonic time since when nothing is sure, and the bytes that are gone.
         """
-        until = time.monotonic() - seconds
-        since, kept = next(((at, size) for at, size in reversed(self._sizes) if at <= until), (until, 0))
-        size = self._size()
+        until, size = time.monotonic() - seconds, self._size()
+        oldest = self._sizes[0] if self._sizes else (time.monotonic(), size)
+        since, kept = next(((at, length) for at, length in reversed(self._sizes) if at <= until), oldest)
         kept = min(size, max(kept, self._promised))
         os.truncate(self._file(), kept)
         self._sizes.clear()
@@ -93,6 +94,7 @@ class Store:
         """Remember how long the file was when."""
         while True:
             self._sizes.append((time.monotonic(), self._size()))
+            self.looks += 1
             await asyncio.sleep(SAMPLES_S)
 
     def _size(self) -> int:
