@@ -7,7 +7,7 @@ LOCK := $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --un
 
 unexport PYTHONPATH PYTHONHOME  # what .venv holds, and nothing else
 
-.PHONY: help setup setup-dev speech servers demo lint fmt types test test-fast test-full bench lock clean
+.PHONY: help setup setup-dev speech servers demo lint fmt types test test-fast test-full chaos bench lock clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | while IFS='|' read -r verb says; do \
@@ -49,6 +49,9 @@ servers: setup-dev ## other servers for the model test, into .cache: Debian's Re
 
 test-full: setup-dev servers ## every test
 	$(BIN)/pytest tests -n 2 --dist loadfile $(ARGS)
+
+chaos: setup-dev ## a fleet under faults for SECONDS (60), then the promises; SEED=... repeats a run
+	$(BIN)/python -m tests.chaos --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 bench: setup-dev ## the benchmarks
 	$(BIN)/python -m benchmarks $(ARGS)
