@@ -1,9 +1,10 @@
+#!lua
 -- Creates a job, once, and tells that it was submitted.
 -- KEYS: job read gaps rendered batches gates active doc.submitted
 -- INCLUDE: base forget
 -- A: job run rev kind source fingerprint user batch_size whole_up_to selection narrate pages max_pages weight
 -- Answers {run, created 0|1, same 0|1}. Safe to repeat: the first submission stands. It writes even on a repeat, so
--- that a wait for the disk after it covers the first writing too.
+-- that a wait for the disk after it covers the first writing too. A server without memory left refuses it whole.
 
 local known = redis.call('HMGET', K.job, 'run', 'fingerprint')
 if known[1] then

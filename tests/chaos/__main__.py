@@ -31,7 +31,7 @@ def main() -> int:
     run = Run(seed=options.seed, seconds=options.seconds, command=command)
     scale, kinds = SMALL if options.small else FULL, options.only or schedule.KINDS
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(soak(scale, run, keep=options.keep, lifetimes=options.lifetimes, kinds=kinds))
+        runner.run(soak(scale, run, keep=options.keep, kinds=kinds))
     told = report.markdown(run)
     say(told)
     if options.report:
@@ -54,7 +54,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--only", action="append", choices=schedule.KINDS, help="this kind of fault; may be repeated")
     parser.add_argument("--report", type=Path, help="write the report, Markdown, to this file as well")
     parser.add_argument("--keep", type=Path, help="keep logs and data in this folder, which must be empty")
-    parser.add_argument("--lifetimes", action="store_true", help="every key of an ended job must have a lifetime")
     return parser.parse_args()
 
 

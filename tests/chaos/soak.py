@@ -33,10 +33,10 @@ PREVIOUS = "5159bbe"
 """The release before this one."""
 
 
-async def soak(scale: Scale, run: Run, *, keep: Path | None, lifetimes: bool, kinds: Sequence[schedule.Kind]) -> None:
+async def soak(scale: Scale, run: Run, *, keep: Path | None, kinds: Sequence[schedule.Kind]) -> None:
     """Fill in `run`, which says the seed and for how long.
 
-    `keep`: a folder for logs and data, else they go; `lifetimes`: whether ended jobs' keys must have one.
+    `keep`: a folder for logs and data, else they go.
     """
     async with AsyncExitStack() as stack:
         folder = keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="quire-chaos-")))
@@ -45,7 +45,7 @@ async def soak(scale: Scale, run: Run, *, keep: Path | None, lifetimes: bool, ki
         run.server, used_before = await _server(scene.redis)
         memory = memory_mb(scene.fleet)
         await _strain(scene, run, previous=previous, kinds=kinds)
-        run.wrong += await _broken(scene, memory, lifetimes=lifetimes)
+        run.wrong += await _broken(scene, memory)
         after = memory_mb(scene.fleet)
         run.memory = {name: (memory[name], after[name]) for name in memory if name in after}
         run.redis_bytes = (used_before, (await _server(scene.redis))[1])
@@ -90,7 +90,7 @@ async def _strain(scene: Scene, run: Run, *, previous: Path | None, kinds: Seque
     run.paths = observer.paths()
 
 
-async def _broken(scene: Scene, memory: dict[str, float], *, lifetimes: bool) -> list[str]:
+async def _broken(scene: Scene, memory: dict[str, float]) -> list[str]:
     """What of the promises is. `memory`: of each process at the beginning."""
     calls = await scene.model.calls() + await scene.model.spoken()
     at_risk = sum(done.at_risk for done in scene.done)
@@ -101,7 +101,7 @@ async def _broken(scene: Scene, memory: dict[str, float], *, lifetimes: bool) ->
         *await judgement.judge(scene.redis, gateway, scene.load.documents, calls, at_risk=at_risk),
         *judgement.too_fast(calls, scene.scale, lost_seconds=lost),
         *judgement.grown(scene.fleet, memory),
-        *(await judgement.lasting(scene.redis) if lifetimes else []),
+        *await judgement.lasting(scene.redis),
         *(await judgement.held(scene.redis))[0],
     ]
 
