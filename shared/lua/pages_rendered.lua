@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Some pages of a batch are ready, blank, or can't be made: each joins the fair queue, or ends at once.
 -- KEYS: job read gaps rendered batches batches.requested.dead
 -- INCLUDE: base job owner release end_page enqueue
