@@ -49,8 +49,10 @@ def _key(_blobs: object, key: str, _data: bytes, **_: object) -> str:
 
 def _script(_ledger: object, name: str, _ref: str, /, **arguments: Any) -> str:
     if name == "pages_rendered":
-        return f"{name}_{'last' if arguments['last'] else 'more'}"
-    return name if name in RECORDED else ""
+        name = f"{name}_{'last' if arguments['last'] else 'more'}"
+    elif name not in RECORDED:
+        return ""
+    return f"{name} {arguments['unit']}"
 
 
 def _submit(_ledger: object, name: str, _ref: str, /, **_: object) -> str:

@@ -17,7 +17,7 @@ import pytest_asyncio
 from tests import pages
 from tests.faults import cases
 from tests.faults import fleet as faulty
-from tests.faults.cases import MATRIX, PAGES, QUICK, Case
+from tests.faults.cases import KEPT, MATRIX, PAGES, QUICK, Case
 from tests.faults.conftest import LATENCY_S, LEASE_S
 from tests.faults.fleet import Fleet
 from tests.faults.verdict import Asked
@@ -29,6 +29,7 @@ LEASES_STOPPED = 1.5
 QUICK_CASES = list(cases.read(QUICK))
 SLOW_CASES = [case for case in cases.read(MATRIX) if case not in QUICK_CASES]
 MODEL = Behaviour(latency_s=LATENCY_S, rules=[Rule(schema="speech", latency_s=LATENCY_S / 4)])
+SLOW_VOICE = Behaviour(latency_s=LATENCY_S)
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -40,10 +41,12 @@ async def matrix(trapped_fleet: Fleet) -> Fleet:
 
 async def suffered(fleet: Fleet, case: Case, *, lease_s: float, within_s: float = faulty.ENDED_S) -> None:
     """A document goes through a fleet in which the traps are set; all were walked into, and the verdict is clean."""
+    fleet.model.behave(SLOW_VOICE if case.service == "tts" else MODEL)
     fleet.traps.set(*case.traps)
     submission = asyncio.create_task(_submitted(fleet, case), name="submission")
     try:
-        caught = [await fleet.caught(trap, within_s=within_s) for trap in case.traps][-1]
+        for trap in case.traps:
+            caught = await fleet.caught(trap, within_s=within_s)
         if case.fault == "stop":
             await asyncio.sleep(LEASES_STOPPED * lease_s)
             os.kill(caught.pid, signal.SIGCONT)
@@ -56,6 +59,13 @@ async def suffered(fleet: Fleet, case: Case, *, lease_s: float, within_s: float 
     status = await fleet.ended(asked, within_s=within_s)
     assert (status["status"], status["audio"]) == case.ends, status
     await fleet.judged(asked, extra=case.extra, extra_each=min(case.extra, 1))
+    if case.service == "page_worker" and case.point in KEPT:
+        assert times_read(fleet, asked.tokens[int(caught.told.rpartition(":")[2])]) == 1
+
+
+def times_read(fleet: Fleet, token: str) -> int:
+    """Calls for this page image that were answered."""
+    return sum(call.token == token and call.did == "answer" and not call.aborted for call in fleet.calls())
 
 
 async def _submitted(fleet: Fleet, case: Case) -> Asked:
