@@ -95,9 +95,14 @@ class Leases:
         self._closed.set()
 
     async def keep(self) -> None:
-        """Renew until closed. Nothing else ends this loop."""
-        answered_at = time.monotonic()
-        while not await self._closed_within(self._lease_s / RENEWALS):
+        """Renew until closed. Nothing else ends this loop.
+
+        The next renewal is due by when the last one was asked for: a process that was paused within one learns at once
+        what it has lost meanwhile, before it begins anything more.
+        """
+        asked_at = answered_at = time.monotonic()
+        while not await self._closed_within(asked_at + self._lease_s / RENEWALS - time.monotonic()):
+            asked_at = time.monotonic()
             try:
                 await self._renew()
                 answered_at = time.monotonic()

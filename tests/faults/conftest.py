@@ -8,11 +8,11 @@ import pytest
 import pytest_asyncio
 
 from tests.faults import fleet as faulty
+from tests.faults.cases import SLOTS, VOICES
 from tests.faults.fleet import Fleet
 from tests.standin.behaviour import Behaviour
 
 LEASE_S = 2
-SLOTS = 4
 LATENCY_S = 0.2
 """Of the model. Calls take a tenth of a lease, and a document of eight pages some seconds."""
 
@@ -21,7 +21,7 @@ LATENCY_S = 0.2
 async def trapped_fleet(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Fleet]:
     """Runs from the first test that needs it to the end of the session."""
     folder = tmp_path_factory.mktemp("trapped")
-    async with faulty.started(folder, lease_s=LEASE_S, grace_s=5, page_concurrency=SLOTS, tts_concurrency=2) as (
+    async with faulty.started(folder, lease_s=LEASE_S, grace_s=5, page_concurrency=SLOTS, tts_concurrency=VOICES) as (
         fleet,
         _,
     ):

@@ -26,7 +26,7 @@ from redis.asyncio import Redis
 from shared import bus, keys
 from shared import fleet as signs
 from tests import fleets, pages
-from tests.clients import JSON, Client
+from tests.clients import JSON, PDF, Client
 from tests.conftest import eventually
 from tests.faults.traps import Caught, Trap, Traps
 from tests.faults.verdict import Asked, verdict
@@ -128,12 +128,14 @@ class Fleet:
 
         await eventually(missing, within_s=60, until=lambda names: not names)
 
-    async def fresh(self, behaviour: Behaviour) -> None:
-        """As if nothing had been before: all run, no trap is set, nobody knows the model's limits."""
+    async def fresh(self, behaviour: Behaviour, *, limits_known: bool = False) -> None:
+        """As if nothing had been before: all run, no trap is set, nobody knows the model's limits, unless they may."""
         self.traps.clear()
         await self.whole()
         self.model.behave(behaviour)
         self.model.forget()
+        if limits_known:
+            return
         for model in (fleets.PAGE_MODEL, fleets.SUMMARY_MODEL, "voice"):
             await self.redis.delete(keys.limiter(model))
 
@@ -152,25 +154,35 @@ class Fleet:
             "file_type": "jpeg",
         }
         path = f"/process-large-document?narrate={str(narrate).lower()}&batch_size={batch_size}"
+        await self._accepted(path, msgspec.json.encode(body), JSON)
+        return asked
+
+    async def submit_pdf(self, document: bytes, count: int, *, batch_size: int = 4) -> Asked:
+        """Likewise, a PDF of `count` pages, narrated."""
+        asked = Asked(id=str(uuid.uuid4()), pages=count, narrate=True)
+        path = f"/documents?job_id={asked.id}&user_id=reader&narrate=true&batch_size={batch_size}"
+        await self._accepted(path, document, PDF)
+        return asked
+
+    async def _accepted(self, path: str, body: bytes, headers: dict[str, str]) -> None:
         deadline = time.monotonic() + ENDED_S
         while True:
-            try:
-                async with self.session.post(path, data=msgspec.json.encode(body), headers=JSON) as answer:
-                    assert answer.status == 202, await answer.text()
-                    return asked
-            except aiohttp.ClientConnectionError:
-                assert time.monotonic() < deadline, "no gateway came back"
-                await asyncio.sleep(0.1)
+            with contextlib.suppress(aiohttp.ClientConnectionError):  # the gateway may be just starting
+                async with self.session.post(path, data=body, headers=headers) as answer:
+                    if answer.status == 202:
+                        return
+                    assert answer.status == 503, await answer.text()
+            assert time.monotonic() < deadline, "no gateway took the document"
+            await asyncio.sleep(0.1)
 
     async def caught(self, trap: Trap, *, within_s: float = ENDED_S) -> Caught:
-        """Who walked into the trap."""
+        """Who walked into this trap first."""
+        wanted = (trap.service, trap.point, trap.action)
 
         async def found() -> list[Caught]:
-            return self.traps.caught()
+            return [one for one in self.traps.caught() if (one.service, one.point, one.action) == wanted]
 
-        caught = (await eventually(found, within_s=within_s))[0]
-        assert (caught.service, caught.point, caught.action) == (trap.service, trap.point, trap.action)
-        return caught
+        return (await eventually(found, within_s=within_s))[0]
 
     async def ended(self, asked: Asked, *, within_s: float = ENDED_S) -> dict[str, Any]:
         """The job's status once it and its narration have ended."""

@@ -24,7 +24,18 @@ class Point(msgspec.Struct, frozen=True):
     told: Told
 
 
-RECORDED = frozenset({"plan", "pages_rendered", "page_analyzed", "batch_summarized", "doc_summarized", "doc_narrated"})
+RECORDED = frozenset(
+    {
+        "plan",
+        "pages_rendered",
+        "page_analyzed",
+        "noted",
+        "batch_summarized",
+        "doc_summarized",
+        "doc_speaking",
+        "doc_narrated",
+    }
+)
 """Scripts that record the outcome of a stage."""
 
 
@@ -38,8 +49,10 @@ def _key(_blobs: object, key: str, _data: bytes, **_: object) -> str:
 
 def _script(_ledger: object, name: str, _ref: str, /, **arguments: Any) -> str:
     if name == "pages_rendered":
-        return f"{name} {'last' if arguments['last'] else 'more'}"
-    return name if name in RECORDED else ""
+        name = f"{name}_{'last' if arguments['last'] else 'more'}"
+    elif name not in RECORDED:
+        return ""
+    return f"{name} {arguments['unit']}"
 
 
 def _submit(_ledger: object, name: str, _ref: str, /, **_: object) -> str:
@@ -62,6 +75,22 @@ def _read(_intake: object, *_: object, result: list[Any], **__: object) -> str:
     return " ".join(entry.fact.unit for entry, _permit in result)
 
 
+def _entries(_redis: object, *_: object, result: Any, **__: object) -> str:
+    return str(result) if result else ""
+
+
+def _round(_ledger: object, **_: object) -> str:
+    return "release"
+
+
+def _claimed(_cache: object, _question: object, unit: str, *, result: object) -> str:
+    return f"{'claimed' if result is None else 'found'} {unit}"
+
+
+def _kept(_cache: object, _question: object, kept: Any, **_: object) -> str:
+    return str(kept.unit)
+
+
 def _image(_fact: object, image: bytes, *_: object, **__: object) -> str:
     return marks.token(image)
 
@@ -71,18 +100,24 @@ def _last(fact: Any, **_: object) -> str:
 
 
 POINTS: dict[str, Point] = {
+    "mid_read": Point("redis.asyncio:Redis.xreadgroup", "after", _entries),
     "after_read": Point("shared.intake:Intake.read", "after", _read),
     "image_in_hand": Point("services.page_worker.vision:read", "before", _image),
+    "after_claim": Point("shared.cache:Cache._found", "after", _claimed),
     "before_call": Point("shared.ai.calls:post", "before", _asked),
     "after_call": Point("shared.ai.calls:post", "after", _asked),
     "after_blob": Point("shared.blobs:Blobs.put", "after", _key),
+    "after_keep": Point("shared.cache:Cache._keep", "after", _kept),
     "before_record": Point("shared.ledger:Ledger._call", "before", _script),
     "after_record": Point("shared.ledger:Ledger._call", "after", _script),
+    "before_submit": Point("shared.ledger:Ledger._call", "before", _submit),
     "after_submit": Point("shared.ledger:Ledger._call", "after", _submit),
     "mid_renewal": Point("shared.ledger:Ledger.renew", "after", _renewed),
+    "mid_round": Point("shared.ledger:Ledger.release", "after", _round),
     "mid_drain": Point("shared.consumer:Consumer._drain", "before", _draining),
     "after_give_back": Point("shared.ledger:Ledger.give_back", "after", _given_back),
     "before_batch_summary": Point("services.aggregator.handler:summarize_batch", "before", _last),
     "before_summary": Point("services.aggregator.handler:summarize_document", "before", _last),
 }
-"""`after_record` is where a reply is lost: the script has run, and nobody knows. `after_blob` is before its fact."""
+"""`after_record` is where a reply is lost: the script has run, and nobody knows. Likewise `mid_read`: the entries are
+this worker's, and it never gets them. `after_blob` is before its fact; by `after_keep` the cache knows the answer."""

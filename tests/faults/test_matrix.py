@@ -8,51 +8,90 @@ import asyncio
 import os
 import signal
 import zlib
+from pathlib import Path
 
+import msgspec
 import pytest
+import pytest_asyncio
 
 from tests import pages
-from tests.faults.conftest import LEASE_S, SLOTS
+from tests.faults import cases
+from tests.faults import fleet as faulty
+from tests.faults.cases import KEPT, MATRIX, PAGES, QUICK, Case
+from tests.faults.conftest import LATENCY_S, LEASE_S
 from tests.faults.fleet import Fleet
-from tests.faults.traps import Action, Trap
+from tests.faults.verdict import Asked
+from tests.standin.behaviour import Behaviour, Rule
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-PAGES = 8
-STOPPED_S = 1.5 * LEASE_S
-EXTRA = {"kill": SLOTS + 1, "stop": SLOTS + 1, "cancel": 1, "disconnect": 0, "lose": 0, "block": 0}
-"""Calls that may be made again: what was in flight in the process that was hit. Of one entry only its task's own."""
-
-QUICK: list[tuple[str, str, Action, str]] = [
-    ("page_worker", "after_call", "kill", ""),
-    ("page_worker", "after_record", "lose", "page_analyzed"),
-    ("page_worker", "after_blob", "stop", ""),
-    ("splitter", "after_record", "kill", "pages_rendered more"),
-    ("aggregator", "before_batch_summary", "kill", ""),
-    ("aggregator", "before_record", "disconnect", "doc_summarized"),
-    ("tts", "after_call", "cancel", ""),
-    ("gateway", "after_submit", "kill", ""),
-]
-"""Service, point, action, and what is in hand there."""
+LEASES_STOPPED = 1.5
+QUICK_CASES = list(cases.read(QUICK))
+SLOW_CASES = [case for case in cases.read(MATRIX) if case not in QUICK_CASES]
+MODEL = Behaviour(latency_s=LATENCY_S, rules=[Rule(schema="speech", latency_s=LATENCY_S / 4)])
+SLOW_VOICE = Behaviour(latency_s=LATENCY_S)
 
 
-async def suffered(fleet: Fleet, trap: Trap, *, seed: int) -> None:
-    """A document goes through a fleet in which the trap is set; the verdict is clean, and somebody was caught."""
-    fleet.traps.set(trap)
-    images = [pages.page_image(number, seed=seed) for number in range(1, PAGES + 1)]
-    asked, caught = await asyncio.gather(fleet.submit(images), fleet.caught(trap))
-    if trap.action == "stop":
-        await asyncio.sleep(STOPPED_S)
-        os.kill(caught.pid, signal.SIGCONT)
-    status = await fleet.ended(asked)
-    assert (status["status"], status["audio"]) == ("completed", "ready"), status
-    extra = EXTRA[trap.action]
-    await fleet.judged(asked, extra=extra, extra_each=min(extra, 1))
+@pytest_asyncio.fixture(loop_scope="session")
+async def matrix(trapped_fleet: Fleet) -> Fleet:
+    """The fleet, recovered from the case before. What it knows of the model stays: else each case waits for a probe."""
+    await trapped_fleet.fresh(MODEL, limits_known=True)
+    return trapped_fleet
 
 
-@pytest.mark.parametrize(("service", "point", "action", "match"), QUICK, ids=lambda value: value or None)
-async def test_every_page_ends_once_whatever_is_met_where(
-    trapped: Fleet, service: str, point: str, action: Action, match: str
-) -> None:
-    trap = Trap(service=service, point=point, action=action, match=match)
-    await suffered(trapped, trap, seed=zlib.crc32(f"{service} {point} {action} {match}".encode()))
+async def suffered(fleet: Fleet, case: Case, *, lease_s: float, within_s: float = faulty.ENDED_S) -> None:
+    """A document goes through a fleet in which the traps are set; all were walked into, and the verdict is clean."""
+    fleet.model.behave(SLOW_VOICE if case.service == "tts" else MODEL)
+    fleet.traps.set(*case.traps)
+    submission = asyncio.create_task(_submitted(fleet, case), name="submission")
+    try:
+        for trap in case.traps:
+            caught = await fleet.caught(trap, within_s=within_s)
+        if case.fault == "stop":
+            await asyncio.sleep(LEASES_STOPPED * lease_s)
+            os.kill(caught.pid, signal.SIGCONT)
+        asked = await submission
+    finally:
+        submission.cancel()
+    if case.fault == "withdraw":
+        await fleet.api.cancel(asked.id)
+        asked = msgspec.structs.replace(asked, cancelled=True, narrate=False)
+    status = await fleet.ended(asked, within_s=within_s)
+    assert (status["status"], status["audio"]) == case.ends, status
+    await fleet.judged(asked, extra=case.extra, extra_each=min(case.extra, 1))
+    if case.service == "page_worker" and case.point in KEPT:
+        assert times_read(fleet, asked.tokens[int(caught.told.rpartition(":")[2])]) == 1
+
+
+def times_read(fleet: Fleet, token: str) -> int:
+    """Calls for this page image that were answered."""
+    return sum(call.token == token and call.did == "answer" and not call.aborted for call in fleet.calls())
+
+
+async def _submitted(fleet: Fleet, case: Case) -> Asked:
+    """A document that no other case has, as a PDF where its page images are to be made."""
+    seed = zlib.crc32(str(case).encode())
+    if (case.service, case.point) == ("splitter", "after_blob"):
+        return await fleet.submit_pdf(pages.pdf(PAGES, seed=seed), PAGES)
+    return await fleet.submit([pages.page_image(number, seed=seed) for number in range(1, PAGES + 1)])
+
+
+@pytest.mark.parametrize("case", QUICK_CASES, ids=str)
+async def test_every_page_ends_once_whatever_is_met_where(matrix: Fleet, case: Case) -> None:
+    await suffered(matrix, case, lease_s=LEASE_S)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", SLOW_CASES, ids=str)
+async def test_every_page_ends_once_whatever_is_met_wherever(matrix: Fleet, case: Case) -> None:
+    await suffered(matrix, case, lease_s=LEASE_S)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+async def test_a_worker_that_sleeps_for_45_seconds_of_a_lease_of_30_reads_no_page_twice(tmp_path: Path) -> None:
+    counts = {"gateway": 1, "splitter": 1, "page_worker": 2, "aggregator": 1, "tts": 1, "keeper": 1}
+    case = Case(service="page_worker", point="after_call", fault="stop")
+    async with faulty.started(tmp_path, counts=counts, page_concurrency=cases.SLOTS, tts_concurrency=2) as (fleet, _):
+        await fleet.fresh(MODEL)
+        await suffered(fleet, case, lease_s=30, within_s=120)

@@ -19,10 +19,11 @@ from typing import Literal
 import msgspec
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-Action = Literal["kill", "stop", "cancel", "disconnect", "lose", "block"]
+Action = Literal["kill", "stop", "cancel", "disconnect", "lose", "block", "wait", "term"]
 """`kill`: SIGKILL. `stop`: SIGSTOP, until somebody sends SIGCONT. `cancel`: the task is cancelled. `disconnect`: every
 connection to Redis is shut. `lose`: a connection error is raised, as where a reply is lost. `block`: the event loop
-stands still for `seconds`."""
+stands still for `seconds`. `wait`: the task does, other work goes on. `term`: SIGTERM, and then as `wait`, so that the
+process drains with this in hand."""
 
 
 class Trap(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,22 +55,25 @@ class Caught(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Traps:
-    """The trap that is set in a folder, if any, and the log of those that were walked into."""
+    """The traps that are set in a folder, if any, and the log of those that were walked into."""
 
     def __init__(self, folder: Path) -> None:
-        self._set = folder / "trap.json"
+        self._set = folder / "traps"
+        self._set.mkdir(exist_ok=True)
         self._log = folder / "caught.jsonl"
         self._passed: Counter[Trap] = Counter()
 
-    def set(self, trap: Trap) -> None:
-        """In place of the one before; the log begins anew."""
+    def set(self, *traps: Trap) -> None:
+        """In place of those before; the log begins anew."""
         self.clear()
-        fresh = self._set.with_suffix(".new")
-        fresh.write_bytes(msgspec.json.encode(trap))
-        fresh.rename(self._set)
+        for number, trap in enumerate(traps):
+            fresh = self._set / f"{number}.new"
+            fresh.write_bytes(msgspec.json.encode(trap))
+            fresh.rename(fresh.with_suffix(".json"))
 
     def clear(self) -> None:
-        self._set.unlink(missing_ok=True)
+        for trap in self._set.iterdir():
+            trap.unlink(missing_ok=True)
         self._log.unlink(missing_ok=True)
 
     def caught(self) -> list[Caught]:
@@ -79,27 +83,39 @@ class Traps:
         return [msgspec.json.decode(line, type=Caught) for line in self._log.read_bytes().splitlines()]
 
     def spring(self, service: str, point: str, told: str) -> Trap | None:
-        """The trap, if this process is caught by it now."""
-        try:
-            trap = msgspec.json.decode(self._set.read_bytes(), type=Trap)
-        except FileNotFoundError:
-            return None
-        if (trap.service, trap.point) != (service, point) or trap.match not in told:
-            return None
+        """The trap, if this process is caught by one now."""
+        for path in sorted(self._set.glob("*.json")):
+            try:
+                trap = msgspec.json.decode(path.read_bytes(), type=Trap)
+            except FileNotFoundError:  # another process was caught by it just now
+                continue
+            if (trap.service, trap.point) == (service, point) and trap.match in told and self._catches(trap, path):
+                self._note(trap, told)
+                return trap
+        return None
+
+    def _catches(self, trap: Trap, path: Path) -> bool:
         self._passed[trap] += 1
         if self._passed[trap] < trap.nth:
-            return None
+            return False
         if not trap.always:
             try:
-                self._set.rename(self._set.with_suffix(f".{os.getpid()}"))
-            except FileNotFoundError:  # another one was faster
-                return None
+                path.rename(path.with_suffix(f".{os.getpid()}"))
+            except FileNotFoundError:  # another process was faster
+                return False
+        return True
+
+    def _note(self, trap: Trap, told: str) -> None:
         line = Caught(
-            pid=os.getpid(), service=service, point=point, action=trap.action, told=told[:200], at=time.time()
+            pid=os.getpid(),
+            service=trap.service,
+            point=trap.point,
+            action=trap.action,
+            told=told[:200],
+            at=time.time(),
         )
         with self._log.open("ab", buffering=0) as log:
             log.write(msgspec.json.encode(line) + b"\n")
-        return trap
 
 
 async def suffer(trap: Trap, *, redis_port: int) -> None:
@@ -122,6 +138,11 @@ async def suffer(trap: Trap, *, redis_port: int) -> None:
             raise RedisConnectionError("the reply was lost")
         case "block":
             time.sleep(trap.seconds)  # noqa: ASYNC251 - the loop is to stand still
+        case "wait":
+            await asyncio.sleep(trap.seconds)
+        case "term":
+            os.kill(os.getpid(), signal.SIGTERM)
+            await asyncio.sleep(trap.seconds)
 
 
 def disconnect(port: int) -> int:
