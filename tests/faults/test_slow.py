@@ -91,7 +91,10 @@ async def held_by(fleet: Fleet, pid: int) -> int:
 
 
 async def blocked(fleet: Fleet, *, seed: int, seconds: float) -> Asked:
-    """A worker's loop stands still while it has pages in hand; each is read once all the same."""
+    """A worker's loop stands still while it has pages in hand; each is read once all the same.
+
+    Where that is longer than a socket's time-out, the reply to a read may be lost: its page waits for a lease to end.
+    """
     fleet.model.behave(Behaviour(latency_s=0.3))
     images = document(3 * SLOTS, seed=seed)
     trap = Trap(service="page_worker", point="before_call", action="block", nth=SLOTS // 2, seconds=seconds)
@@ -100,7 +103,7 @@ async def blocked(fleet: Fleet, *, seed: int, seconds: float) -> Asked:
     caught = await fleet.caught(trap)
     held = await held_by(fleet, caught.pid)
     assert held > 1
-    await assert_read_once(fleet, asked, images, within_s=seconds + 30)
+    await assert_read_once(fleet, asked, images, within_s=seconds + 60)
     last = max(call.ended or 0 for image in images for call in calls_of(fleet, image))
     assert last - caught.at >= seconds, "what it had in hand was read by itself, when it went on"
     return asked
@@ -123,11 +126,12 @@ async def killed(fleet: Fleet, pid: int, *, seed: int) -> tuple[Asked, list[floa
         calls = [calls_of(fleet, image) for image in images]
         return [mine for mine in calls if mine and mine[0].aborted]
 
-    cut = await eventually(lost)
+    await eventually(lost)
     status = await fleet.ended(asked, within_s=90)
     assert (status["status"], status["gaps"]) == ("completed", [])
-    assert {len(mine) for mine in await lost()} == {2}
-    assert len(cut) > 1
+    calls = [calls_of(fleet, image) for image in images]
+    assert {len(mine) for mine in calls} == {1, 2}
+    assert all(len(mine) == 1 or mine[0].aborted for mine in calls), "what others had in hand stayed there"
     return asked, sorted(mine[1].at - at for mine in await lost())
 
 
@@ -165,7 +169,6 @@ async def test_in_real_time_a_long_call_stays_while_one_is_blocked_and_one_is_de
         await eventually(read, until=lambda done: done == len(images) - 1)
         (holder,) = [pid for pid in pids if await held_by(fleet, pid)]
         still = await blocked(fleet, seed=84, seconds=REAL_BLOCKED_S)
-        assert fleet.said("reclaimed") == 0
         (victim, *_) = {*pids} - {holder}
         hit, after_s = await killed(fleet, victim, seed=85)
         print(f"{len(after_s)} pages of a dead worker were with another after {after_s[0]:.1f} to {after_s[-1]:.1f} s")  # noqa: T201 - the figure
