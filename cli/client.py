@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import os
 import uuid
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -122,8 +123,10 @@ class Client:
 
 @asynccontextmanager
 async def connected(url: str) -> AsyncIterator[Client]:
-    """A client of the gateway at this address; nothing is asked yet."""
-    async with ClientSession(timeout=_TIMEOUT) as session:
+    """A client of the gateway at this address, with the key in QUIRE_API_KEY if there is one; nothing is asked yet."""
+    key = os.environ.get("QUIRE_API_KEY")
+    headers = {hdrs.AUTHORIZATION: f"Bearer {key}"} if key else None
+    async with ClientSession(timeout=_TIMEOUT, headers=headers) as session:
         yield Client(session, url.rstrip("/"))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 
 import msgspec
 
@@ -68,6 +69,8 @@ def plan(
     shared["PYTHONPATH"] = str(PROJECT)
     shared.setdefault("BLOB_URL", f"file://{folder.blobs}")
     shared.setdefault("LOG_FORMAT", "json")
+    if "API_KEYS_FILE" in given:  # from where the command was called, not from where services run
+        shared["API_KEYS_FILE"] = str(Path(given["API_KEYS_FILE"]).expanduser().absolute())
     notes = []
     if embed:
         shared["REDIS_URL"] = embedded.url(redis_port)

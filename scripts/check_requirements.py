@@ -35,12 +35,13 @@ def direct(path: Path, source: str) -> set[str]:
 
 def complaints() -> list[str]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    fleet, dev, speech = (ROOT / f"requirements/{name}.txt" for name in ("fleet", "dev", "speech"))
+    fleet, dev, speech, servers = (ROOT / f"requirements/{name}.txt" for name in ("fleet", "dev", "speech", "servers"))
     found = []
     for path, source, wanted in (
         (fleet, "quire (pyproject.toml)", project["project"]["dependencies"]),
         (dev, "quire (pyproject.toml:dev)", project["dependency-groups"]["dev"]),
         (speech, "quire (pyproject.toml:speech)", project["dependency-groups"]["speech"]),
+        (servers, "quire (pyproject.toml:servers)", project["dependency-groups"]["servers"]),
     ):
         pinned, name = pins(path), path.name
         requirements = {canonicalize_name(r.name): r for r in map(Requirement, wanted)}

@@ -18,6 +18,8 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from shared.connections import telling
+
 BLOCK_MS = 1000
 """How long a reader blocks: also how long a drain waits for it, because a blocked read is never cancelled."""
 SOCKET_TIMEOUT_S = BLOCK_MS / 1000 + 5
@@ -47,6 +49,7 @@ async def connect(url: str) -> AsyncIterator[Redis]:
         pool = BlockingConnectionPool.from_url(url, max_connections=POOL, timeout=SOCKET_TIMEOUT_S, **_options())
     except ValueError as error:
         raise RedisUnfit(f"REDIS_URL: {url.rpartition('@')[2]!r} can't be read: {error}") from error
+    telling(pool)
     client = Redis.from_pool(pool)
     try:
         yield client
@@ -58,6 +61,7 @@ async def connect(url: str) -> AsyncIterator[Redis]:
 async def reader(url: str) -> AsyncIterator[Redis]:
     """A client with one connection of its own, for a read that blocks."""
     client = Redis.from_url(url, single_connection_client=True, **_options())
+    telling(client.connection_pool)
     try:
         yield client
     finally:

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import RedisError
 
 from shared import bus, limiter, logs, metrics, reclaim
 from shared.events import Fact
@@ -94,8 +94,6 @@ class Consumer:
                     if work:
                         await self._app.ledger.release()
                 except (RedisError, OSError) as error:
-                    if isinstance(error, ResponseError) and "NOGROUP" in str(error):
-                        await self._app.ledger.prepare()
                     log.warning("not read: %s", error, extra={"action": "read_failed"})
                     await nap(stop, random.uniform(0.2, 1))
 

@@ -18,16 +18,22 @@ async def _nothing() -> list[str]:
     return []
 
 
-def routes(ailments: Ailments, *, notices: Ailments = _nothing) -> list[web.RouteDef]:
-    """The three routes, to be added to any application. `notices`: what is told, though the process is ready."""
+def routes(
+    ailments: Ailments, *, notices: Ailments = _nothing, tell: Callable[[web.Request], bool] = lambda _: True
+) -> list[web.RouteDef]:
+    """The three routes, to be added to any application.
+
+    `notices`: what is told, though the process is ready. `tell`: whether who asks may read the sentences.
+    """
 
     async def livez(_: web.Request) -> web.Response:
         return web.json_response({"status": "alive"})
 
-    async def readyz(_: web.Request) -> web.Response:
+    async def readyz(request: web.Request) -> web.Response:
         problems = await ailments()
-        told = [] if problems else await notices()
-        body = {"status": "unready" if problems else "ready", "problems": problems, "notices": told}
+        body: dict[str, object] = {"status": "unready" if problems else "ready"}
+        if tell(request):
+            body |= {"problems": problems, "notices": [] if problems else await notices()}
         return web.Response(
             body=msgspec.json.encode(body), status=503 if problems else 200, content_type="application/json"
         )

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 from redis.asyncio import Redis
+from redis.exceptions import ResponseError
 
 from shared import bus
 from shared.events import Fact
@@ -45,7 +46,7 @@ class Intake:
     async def read(self, redis: Redis, room: int, stop: asyncio.Event) -> list[Work]:
         """Entries for up to `room` slots, at the latest after BLOCK_MS; none where there is nothing to do.
 
-        Raises redis' errors; NOGROUP after the server lost its data.
+        A group that the server has lost is made again. Raises redis' errors.
         """
         if self._permits is None:
             return [(entry, None) for entry in await self._fetch(redis, room, block=True)]
@@ -75,7 +76,16 @@ class Intake:
     async def _fetch(self, redis: Redis, count: int, *, block: bool) -> list[Entry]:
         fact = self._fact
         block_ms = bus.BLOCK_MS if block else None
-        found: Any = await redis.xreadgroup(fact.group, self._worker, {fact.stream: ">"}, count=count, block=block_ms)
+        try:
+            found: Any = await redis.xreadgroup(
+                fact.group, self._worker, {fact.stream: ">"}, count=count, block=block_ms
+            )
+        except ResponseError as error:
+            if "NOGROUP" not in str(error):
+                raise
+            log.warning("the group is made again: %s", error, extra={"action": "group_lost"})
+            await self._ledger.prepare()
+            return []
         entries = []
         for entry_id, fields in found[0][1] if found else []:
             try:

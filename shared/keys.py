@@ -36,6 +36,8 @@ ACTIVE = "active"
 """ZSET job -> ms of submit: jobs that have not ended, for the keeper."""
 ENDED = "ended"
 """ZSET `job run upload` -> ms when the job's keys expire: ended jobs whose blobs the keeper removes then."""
+DEATHS = "deaths"
+"""ZSET worker -> ms: workers that died with something in hand; forgotten after ten minutes."""
 
 
 def deferred(stream: str) -> str:
@@ -110,6 +112,7 @@ _FLEET: dict[str, str] = {
     "clock": CLOCK,
     "started": STARTED,
     "active": ACTIVE,
+    "deaths": DEATHS,
     "ended": ENDED,
 }
 for _fact in FACTS:
@@ -168,3 +171,18 @@ def cache(digest: str) -> str:
 def limiter(model: str) -> str:
     """HASH: what the fleet may still ask of this model, and whether it is paused. Expires after an idle hour."""
     return f"limiter:{model}"
+
+
+def quota_rate(key: str) -> str:
+    """STRING ms, a fraction too: when this API key's burst would be full again (GCRA); expires then."""
+    return f"quota:{key}:rate"
+
+
+def quota_jobs(key: str) -> str:
+    """ZSET job -> ms of submit: jobs of this API key that had not ended when they were last looked at. A month."""
+    return f"quota:{key}:jobs"
+
+
+def quota_pages(key: str) -> str:
+    """HASH: `day` (since 1970), `used` pages in it, `r:<run>` -> JSON {job, pages, day, ms}: reservations. Two days."""
+    return f"quota:{key}:pages"

@@ -179,6 +179,9 @@ class Ledger:
                     reason=reason,
                     usage=usage,
                 )
+            case PageAnalyzed(last=False) | BatchSummarized(last=False) as fact:  # nothing hangs on it
+                buried = await self.malformed(type(fact), entry.id, reason)
+                return "recorded" if buried else "gone"
             case PageAnalyzed() as fact:
                 return await self._batch_summarized(entry.id, fact, BatchDone(failed=reason, usage=usage), bury=True)
             case BatchSummarized() as fact:
@@ -230,9 +233,9 @@ class Ledger:
         """Put an entry back for anybody, at once. `usage`: what its try has used."""
         return await self._record("give_back", entry.fact, id=entry.id, fields=_flat(entry.fact), usage=usage)
 
-    async def malformed(self, fact: type[Fact], entry_id: str, reason: str) -> None:
-        """Move an entry that can't be decoded to the dead letters."""
-        await self._call("malformed", "", stream=fact.stream, id=entry_id, reason=reason)
+    async def malformed(self, fact: type[Fact], entry_id: str, reason: str) -> bool:
+        """Move an entry that can't be decoded to the dead letters. Answers whether it was there."""
+        return bool(await self._call("malformed", "", stream=fact.stream, id=entry_id, reason=reason))
 
     async def release(self, *, renderers: int | None = None, retention_ms: int | None = None) -> None:
         """Move what is due and what is next into the streams.

@@ -28,6 +28,11 @@ def context(**fields: object) -> Iterator[None]:
         _context.reset(token)
 
 
+def carry(**fields: object) -> None:
+    """Lines logged in the rest of this task, and in tasks that it starts, carry these fields."""
+    _context.set({**_context.get(), **fields})
+
+
 def _fields(record: logging.LogRecord) -> dict[str, object]:
     extra = {key: value for key, value in vars(record).items() if key not in _PLAIN}
     return {**_context.get(), **extra}

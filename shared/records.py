@@ -39,6 +39,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     batch_size: int
     pages: int = 0
     """Pages asked for; 0 until they are counted."""
+    max_pages: int = 0
+    """As many may be asked for, by the limits of whoever submitted it; 0: no limit of its own."""
     batches: int = 0
     done: int = 0
     failed: int = 0

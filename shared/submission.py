@@ -12,6 +12,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
 
     `whole_up_to`: a document of up to so many pages is one batch, whatever `batch_size` says. `selection`: the pages
     asked for, as `shared/selection.py` writes them; empty: all. `narrate`: speak the summary when it is there.
+    `max_pages`: of a document whose pages are not counted yet, as many may be asked for; 0: no limit of its own.
     """
 
     ref: str
@@ -25,6 +26,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     selection: str = ""
     narrate: bool = False
     pages: int = 0
+    max_pages: int = 0
     weight: float = 1.0
 
 

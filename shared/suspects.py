@@ -3,7 +3,8 @@
 A worker marks a suspect before it runs it. If the worker dies, the marks outlive it, and `shared/reclaim.py` counts the
 crash against the marked ones alone: sixty-three healthy pages do not share the fate of the sixty-fourth. After its
 first crash a suspect runs among a few others, so that a killed worker's pages are not read one by one; after its second
-it runs alone among suspects, so that the third can only be its own.
+it runs alone among suspects, so that the third can only be its own. Where as many workers die without it, even that may
+be chance: then it is tried up to three times more (`shared/lua/reclaim.lua`).
 """
 
 from __future__ import annotations

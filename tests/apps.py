@@ -6,12 +6,15 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 from redis.asyncio import Redis
 
+from services.page_worker import handler, vision
 from shared import bus
 from shared.blobs import Blobs
+from shared.cache import Cache
 from shared.consumer import Stage
 from shared.control import Control
 from shared.events import BatchRequested, DocSubmitted, Fact
@@ -22,6 +25,7 @@ from shared.outcomes import Planned, Rendered, RenderedPage
 from shared.service import App
 from shared.settings import Settings
 from shared.submission import Submission
+from shared.work import Handler
 
 
 @asynccontextmanager
@@ -99,3 +103,19 @@ async def ready_pages(app: App[Settings], job: str = "local/one", *, pages: int 
             first = entry.fact.batch * batch_size  # type: ignore[attr-defined]
             await app.ledger.record(entry, rendered(first, min(first + batch_size, pages) - 1))
     return run
+
+
+def page_handler(app: App[Settings], read: handler.Read) -> Handler:
+    """The page worker's handler, wired as its main does, with a `read` of the test's own."""
+    cache = Cache(
+        app.redis, what="page", fetch=app.blobs.get, worker=app.worker, lease_s=app.settings.lease_s, ttl_s=60
+    )
+    return partial(
+        handler.handle,
+        job=app.jobs.get,
+        fetch=app.blobs.get,
+        keep=app.blobs.keep,
+        question=partial(vision.question, model="eyes"),
+        claim=cache.claim,
+        read=read,
+    )

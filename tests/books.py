@@ -13,8 +13,8 @@ SAMPLE = Path(__file__).resolve().parents[1] / "samples" / "introduction-to-r.pd
 def long_pdf(folder: Path, pages: int) -> Path:
     """A PDF of so many pages in `folder`: the sample's, over and over; made once. 10,000 pages: 65 MB, in 3 s.
 
-    Each time round the pages are one point higher, so that no two make the same image: a page that the fleet has
-    read before might cost it no call.
+    Each time round the pages show a frame one point further up, so that no two make the same image: a page that the
+    fleet has read before costs it no call. All pages have the same size.
     """
     path = folder / f"{pages}-pages.pdf"
     if path.exists():
@@ -25,7 +25,8 @@ def long_pdf(folder: Path, pages: int) -> Path:
         for index in range(pages):
             page = made[index]
             left, bottom, right, top = page.get_mediabox()
-            page.set_mediabox(left, bottom, right, top + index // len(sample))
+            up = index // len(sample)
+            page.set_mediabox(left, bottom + up, right, top + up)
             page.close()
         made.save(path)
     return path

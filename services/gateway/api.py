@@ -175,6 +175,12 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     problems: list[str]
 
 
+class HealthInBrief(msgspec.Struct, frozen=True, kw_only=True):
+    """What those are told who show no API key where one is asked for."""
+
+    status: Literal["healthy", "degraded", "unhealthy"]
+
+
 def moment(ms: int) -> datetime | None:
     """Milliseconds since 1970 as a time; None for 0."""
     return datetime.fromtimestamp(ms / 1000, UTC) if ms else None

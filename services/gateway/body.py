@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -14,6 +15,8 @@ from services.gateway.problems import Problem
 
 PIECE_BYTES = 256 * 1024
 """Chunks are gathered to this size: parsing many small ones is an order of magnitude slower (measured)."""
+LEAST_BYTES_PER_S = 500
+"""Slower is no connection but a way to keep one occupied: a modem of 1990 was faster. Our own time is not counted."""
 
 
 class Body:
@@ -23,6 +26,8 @@ class Body:
         self._read = read
         self._limit_bytes = limit_bytes
         self._stall_s = stall_s
+        self._waited_s = 0.0
+        self._in_window = 0
         self.received = 0
         """Bytes so far."""
 
@@ -42,8 +47,16 @@ class Body:
         return b"".join(parts)
 
     async def _chunk(self) -> bytes:
+        began = time.monotonic()
         async with arriving(self._stall_s, self.received):
-            return await self._read()
+            chunk = await self._read()
+        self._waited_s += time.monotonic() - began
+        self._in_window += len(chunk)
+        if self._waited_s >= self._stall_s:
+            if chunk and self._in_window < LEAST_BYTES_PER_S * self._waited_s:
+                raise _too_slow(self._in_window, self._waited_s, self.received)
+            self._waited_s, self._in_window = 0.0, 0
+        return chunk
 
 
 @asynccontextmanager
@@ -64,6 +77,15 @@ async def arriving(stall_s: float, received: int) -> AsyncIterator[None]:
             f"The body broke off, or its framing did, after {received:,} bytes: send the request again.",
             received_bytes=received,
         ) from error
+
+
+def _too_slow(count: int, waited_s: float, received: int) -> Problem:
+    return Problem(
+        "body-timeout",
+        f"Only {count:,} bytes came within {waited_s:.0f} s: send the request again over a faster connection.",
+        received_bytes=received,
+        least_bytes_per_s=LEAST_BYTES_PER_S,
+    )
 
 
 def of(request: web.Request, *, limit_bytes: int, stall_s: float) -> Body:

@@ -19,14 +19,12 @@ _NARRATION = {
 }
 
 
-async def cancel(text: str, app: App[GatewaySettings], mode: Mode) -> api.Cancellation:
-    """End the job, or the narration of one that has ended, and let every worker know.
-
-    Raises Problem (404) for a job that is not known.
+async def cancel(text: str, app: App[GatewaySettings], mode: Mode, *, tenant: str) -> api.Cancellation:
+    """End the job, or the narration of one that has ended, and let every worker know. Raises Problem (404).
 
     A repeat announces again: the first answer may have been lost between the two steps.
     """
-    ref = names.known_ref(text)
+    ref = names.known_ref(text, tenant=tenant)
     async with durable(app.redis, worker=app.worker, mode=mode) as ledger:
         cancelled = await ledger.cancel(ref)
     if cancelled is None:
@@ -35,7 +33,7 @@ async def cancel(text: str, app: App[GatewaySettings], mode: Mode) -> api.Cancel
         await app.control.announce(app.redis, "cancel", ref, cancelled.run)
     elif cancelled.narration:
         await app.control.announce(app.redis, "cancel", ref, narration(cancelled.run, cancelled.rev))
-    return told(names.job_id(text, None), cancelled)
+    return told(ref.partition("/")[2], cancelled)
 
 
 def told(job_id: str, cancelled: Cancelled) -> api.Cancellation:

@@ -46,23 +46,23 @@ async def models(app: App[GatewaySettings]) -> list[str]:
     return list(dict.fromkeys([*app.settings.models, *(model for names in called for model in names)]))
 
 
-async def health(app: App[GatewaySettings], mode: Mode) -> api.Health:
-    """Ask everything once."""
+async def health(app: App[GatewaySettings], mode: Mode, *, more: Sequence[str] = ()) -> api.Health:
+    """Ask everything once. `more`: sentences on what ails besides."""
     blobs = await blob_ailments(app.blobs)
     redis = await bus.ailments(app.redis)
     if redis:
-        return verdict(mode, redis=redis, blobs=blobs, warnings=[], workers={}, models=[])
+        return verdict(mode, redis=redis, blobs=blobs, warnings=more, workers={}, models=[])
     try:
         return verdict(
             mode,
             redis=[],
             blobs=blobs,
-            warnings=await fitness.warnings(app.redis),
+            warnings=[*await fitness.warnings(app.redis), *more],
             workers={service.service: service.workers for service in await fleet.services(app.redis)},
             models=await pauses.limits(app.redis, await models(app)),
         )
     except RedisError as error:
-        return verdict(mode, redis=[f"Redis fails: {error}"], blobs=blobs, warnings=[], workers={}, models=[])
+        return verdict(mode, redis=[f"Redis fails: {error}"], blobs=blobs, warnings=more, workers={}, models=[])
 
 
 def verdict(

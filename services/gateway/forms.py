@@ -69,10 +69,10 @@ async def _read(part: BodyPartReader) -> bytes:
 
 async def _text(part: BodyPartReader, name: str, stall_s: float) -> str:
     value = b""
-    while len(value) <= OPTION_BYTES:
-        async with body.arriving(stall_s, len(value)):
+    async with body.arriving(stall_s, 0):  # all of it: an option is no document
+        while len(value) <= OPTION_BYTES:
             chunk = await _read(part)
-        if not chunk:
-            return value.decode()  # a UnicodeDecodeError is a ValueError: told as such
-        value += chunk
+            if not chunk:
+                return value.decode()  # a UnicodeDecodeError is a ValueError: told as such
+            value += chunk
     raise Problem("invalid-field", f"{name} has more than {OPTION_BYTES:,} bytes.", limit_bytes=OPTION_BYTES)

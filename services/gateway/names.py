@@ -6,13 +6,11 @@ import uuid
 
 from services.gateway.problems import Problem
 
-TENANT = "local"
-"""Whose jobs they are where nobody is asked for a key."""
 USER_CHARS = 200
 KEY_CHARS = 255
 
 
-def job_id(asked: str | None, idempotency_key: str | None) -> str:
+def job_id(asked: str | None, idempotency_key: str | None, *, tenant: str) -> str:
     """The job's id: the client's, else that of its Idempotency-Key, else a new one. Raises Problem."""
     if asked:
         canonical = as_uuid(asked)
@@ -27,7 +25,7 @@ def job_id(asked: str | None, idempotency_key: str | None) -> str:
             f"Idempotency-Key has {len(idempotency_key)} characters: send 1 to {KEY_CHARS}.",
             limit_characters=KEY_CHARS,
         )
-    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"{TENANT}:{idempotency_key}"))
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"{tenant}:{idempotency_key}"))
 
 
 def as_uuid(text: str) -> str | None:
@@ -40,17 +38,20 @@ def as_uuid(text: str) -> str | None:
         return None
 
 
-def ref(canonical_id: str) -> str:
+def ref(canonical_id: str, *, tenant: str) -> str:
     """The job's name inside the fleet."""
-    return f"{TENANT}/{canonical_id}"
+    return f"{tenant}/{canonical_id}"
 
 
-def known_ref(text: str) -> str:
-    """The job that an address names. Raises Problem (404) for what can be no job id."""
+def known_ref(text: str, *, tenant: str) -> str:
+    """The tenant's job that an address names: another tenant's has another name, and is not found.
+
+    Raises Problem (404) for what can be no job id.
+    """
     canonical = as_uuid(text)
     if canonical is None:
         raise unknown_job(text)
-    return ref(canonical)
+    return ref(canonical, tenant=tenant)
 
 
 def unknown_job(text: str) -> Problem:

@@ -6,13 +6,15 @@ was refused leaves nothing behind.
 
 from __future__ import annotations
 
+import logging
 import uuid
 
 import msgspec
 from aiohttp import web
 from redis.exceptions import RedisError, ResponseError
 
-from services.gateway import api, body, forms, ingest, names, options, pace, uploads
+from services.gateway import access, api, body, expecting, forms, ingest, names, options, pace, uploads
+from services.gateway.admission import Admission, Room
 from services.gateway.configuration import GatewaySettings
 from services.gateway.ingest import Taken
 from services.gateway.options import Options
@@ -22,7 +24,9 @@ from shared import fleet
 from shared.durability import Mode, durable
 from shared.events import PageRequested
 from shared.service import App
-from shared.submission import Submission
+from shared.submission import Submission, Submitted
+
+log = logging.getLogger(__name__)
 
 
 class Fleet(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,36 +36,40 @@ class Fleet(msgspec.Struct, frozen=True, kw_only=True):
     slots: int
 
 
-async def submit_images(request: web.Request, app: App[GatewaySettings], mode: Mode) -> web.Response:
+async def submit_images(
+    request: web.Request, app: App[GatewaySettings], mode: Mode, admission: Admission
+) -> web.Response:
     """A JSON body with page images; options in the query."""
     _check_type(request, "application/json")
-    settings = app.settings
+    settings, caps = app.settings, admission.caps(request)
     asked = options.of_images(request.query)
-    stream = body.of(request, limit_bytes=settings.max_body_bytes, stall_s=settings.body_timeout_s)
+    stream = body.of(request, limit_bytes=caps.body_bytes, stall_s=settings.body_timeout_s)
+    await admission.check(request)
+    await expecting.go_on(request)
     async with uploads.begin(app.blobs) as upload:
-        taken = await ingest.images(
-            stream, upload, max_image_bytes=settings.max_image_bytes, max_pages=settings.max_pages
-        )
+        taken = await ingest.images(stream, upload, max_image_bytes=settings.max_image_bytes, max_pages=caps.pages)
         asked = msgspec.structs.replace(asked, job_id=taken.job_id, user_id=taken.user_id)
-        return await _submit(request, app, mode, upload, taken, asked)
+        return await _submit(request, app, mode, admission, upload, taken, asked)
 
 
-async def submit_document(request: web.Request, app: App[GatewaySettings], mode: Mode) -> web.Response:
+async def submit_document(
+    request: web.Request, app: App[GatewaySettings], mode: Mode, admission: Admission
+) -> web.Response:
     """A PDF, as the body or as the multipart field `file`; options in the query or as fields beside it."""
     _check_type(request, "application/pdf", "application/octet-stream", "multipart/form-data")
-    settings = app.settings
+    limit_bytes, stall_s = admission.caps(request).body_bytes, app.settings.body_timeout_s
     fields = forms.in_query(request.query)
     options.read(fields)  # refused before the document is sent, where a client waits for that
+    body.check_length(request, limit_bytes=limit_bytes)
+    await admission.check(request)
+    await expecting.go_on(request)
     async with uploads.begin(app.blobs) as upload:
         if request.content_type == "multipart/form-data":
-            taken, more = await forms.receive(
-                request, upload, limit_bytes=settings.max_body_bytes, stall_s=settings.body_timeout_s
-            )
+            taken, more = await forms.receive(request, upload, limit_bytes=limit_bytes, stall_s=stall_s)
             fields = {**fields, **more}
         else:
-            stream = body.of(request, limit_bytes=settings.max_body_bytes, stall_s=settings.body_timeout_s)
-            taken = await ingest.pdf(stream, upload)
-        return await _submit(request, app, mode, upload, taken, options.read(fields))
+            taken = await ingest.pdf(body.of(request, limit_bytes=limit_bytes, stall_s=stall_s), upload)
+        return await _submit(request, app, mode, admission, upload, taken, options.read(fields))
 
 
 def _check_type(request: web.Request, *known: str) -> None:
@@ -77,14 +85,17 @@ async def _submit(
     request: web.Request,
     app: App[GatewaySettings],
     mode: Mode,
+    admission: Admission,
     upload: Upload,
     taken: Taken,
     asked: Options,
 ) -> web.Response:
     """Make the uploaded document a job; only then, answer."""
-    job_id = names.job_id(asked.job_id, request.headers.get("Idempotency-Key"))
+    tenant = access.identity(request).tenant
+    job_id = names.job_id(asked.job_id, request.headers.get("Idempotency-Key"), tenant=tenant)
+    pages = asked.selection.count(taken.pages)
     submission = Submission(
-        ref=names.ref(job_id),
+        ref=names.ref(job_id, tenant=tenant),
         run=uuid.uuid4().hex,
         kind=taken.kind,
         source=upload.id,
@@ -97,25 +108,10 @@ async def _submit(
         pages=taken.pages,
     )
     able = await _fleet(app)
-    await upload.flush()
-    upload.kept = True  # from here on the job may exist, even if no answer comes
-    try:
-        async with durable(app.redis, worker=app.worker, mode=mode) as ledger:
-            submitted = await ledger.submit(submission)
-    except ResponseError as error:
-        upload.kept = False  # the server has answered: there is no job
-        raise Problem(
-            "redis-unavailable",
-            "The job store refuses new work, perhaps because its memory is full: send the document again later.",
-            retry_after_s=uploads.RETRY_AFTER_S,
-        ) from error
-    except RedisError as error:
-        raise Problem(
-            "redis-unavailable",
-            f"It is not known whether the document was accepted: send it again with job_id {job_id}, which is safe.",
-            retry_after_s=2,
-            job_id=job_id,
-        ) from error
+    async with admission.room(request, ref=submission.ref, run=submission.run, pages=pages) as room:
+        await upload.flush()
+        submission = msgspec.structs.replace(submission, max_pages=room.max_pages)
+        submitted = await _record(submission, app, mode, upload, room)
     replayed = submitted.run != submission.run
     if replayed:
         await upload.discard()
@@ -125,9 +121,43 @@ async def _submit(
             f"Job {job_id} exists with other content: send this document with another job_id or Idempotency-Key.",
             job_id=job_id,
         )
-    answer = accepted(app.settings, job_id, asked.selection.count(taken.pages), able, batch_size=asked.batch_size)
+    log.info(
+        "document %s",
+        "accepted again" if replayed else "accepted",
+        extra={"action": "accepted", "job": submission.ref, "pages": pages, "bytes": request.content_length or 0},
+    )
+    answer = accepted(app.settings, job_id, pages, able, batch_size=asked.batch_size)
     headers = {"Idempotent-Replayed": "true"} if replayed else {}
     return web.Response(status=202, body=msgspec.json.encode(answer), content_type="application/json", headers=headers)
+
+
+async def _record(
+    submission: Submission, app: App[GatewaySettings], mode: Mode, upload: Upload, room: Room
+) -> Submitted:
+    """Submit, and say what came of it. Raises Problem (503)."""
+    upload.kept = True  # from here on the job may exist, even if no answer comes
+    room.outcome = "unknown"
+    try:
+        async with durable(app.redis, worker=app.worker, mode=mode) as ledger:
+            submitted = await ledger.submit(submission)
+    except ResponseError as error:
+        upload.kept = False  # the server has answered: there is no job
+        room.outcome = "nothing"
+        raise Problem(
+            "redis-unavailable",
+            "The job store refuses new work, perhaps because its memory is full: send the document again later.",
+            retry_after_s=uploads.RETRY_AFTER_S,
+        ) from error
+    except RedisError as error:
+        job_id = submission.ref.partition("/")[2]
+        raise Problem(
+            "redis-unavailable",
+            f"It is not known whether the document was accepted: send it again with job_id {job_id}, which is safe.",
+            retry_after_s=2,
+            job_id=job_id,
+        ) from error
+    room.outcome = "accepted" if submitted.run == submission.run else "replayed"
+    return submitted
 
 
 def accepted(

@@ -33,7 +33,7 @@ async def plan(
     max_pages: int,
 ) -> Planned:
     """The document's pages are known. Raises Refused where it can't be opened, has more pages than `max_pages`, or
-    fewer than are asked for; Gone where nobody wants it now.
+    fewer than are asked for, or where more are asked for than the job's own limit; Gone where nobody wants it now.
     """
     known = wanted(await job(fact.job), fact)
     if known.kind == "images":
@@ -46,7 +46,13 @@ async def plan(
     asked = Selection.parse(known.selection)
     if asked.highest > pages:
         raise Refused(f"Page {asked.highest} was asked for, but the PDF has {_pages(pages)}: ask for pages up to that.")
-    return Planned(pages=asked.count(pages))
+    count = asked.count(pages)
+    if known.max_pages and count > known.max_pages:
+        raise Refused(
+            f"{_pages(count)} of the PDF are asked for; the limits of its API key allowed {known.max_pages} when it "
+            "was submitted. Ask for fewer pages, or submit it in parts."
+        )
+    return Planned(pages=count)
 
 
 async def render(

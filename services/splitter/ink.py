@@ -57,8 +57,9 @@ def _has_marks(grey: npt.NDArray[np.uint8]) -> bool:
     padded = np.pad(grey, ((0, -height % TILE), (0, -width % TILE)), mode="edge").astype(np.float32)
     spots = padded.reshape(padded.shape[0] // TILE, TILE, padded.shape[1] // TILE, TILE)
     means = spots.mean(axis=(1, 3))
-    distance = np.abs(spots - means[:, None, :, None])
-    noise = float(np.percentile(np.sqrt(np.square(distance).mean(axis=(1, 3))), 10))  # a tenth of any page is margin
+    distance = np.abs(np.subtract(spots, means[:, None, :, None], out=spots), out=spots)  # each copy is 2 MB
+    squares = np.einsum("ipjq,ipjq->ij", distance, distance)
+    noise = float(np.percentile(np.sqrt(squares / TILE**2), 10))  # a tenth of any page is margin
     limit = min(max(LEAST_CONTRAST, GRAIN * noise), MOST_CONTRAST)
     marks = np.count_nonzero(distance > limit, axis=(1, 3))
     edges = (np.abs(np.diff(means, axis=axis)).max(initial=0.0) for axis in (0, 1))

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import ctypes
-import os
 import re
 from collections import OrderedDict
-from contextlib import suppress
-from pathlib import Path
 
 import pypdfium2
 import pypdfium2.raw as pdfium
 
 from services.splitter import ink, jpeg
+from services.splitter.opening import Opening
 from services.splitter.orders import Look, Picture
 from shared.errors import Refused
 
@@ -25,30 +23,26 @@ _HYPHEN = re.compile("[\x02\ufffe]\n?(?=([^\\W\\d_])?)")
 _NOISE = re.compile("[\x00-\x08\x0b-\x1f\x7f\uffff]")
 """Control characters but tab and newline."""
 
-_WHY = {
-    pdfium.FPDF_ERR_PASSWORD: "The PDF is protected by a password: submit it without one.",
-    pdfium.FPDF_ERR_SECURITY: "The PDF is protected in a way that is not supported: submit it without.",
-}
-_DAMAGED = "The file can't be opened as a PDF: it is damaged, cut short, or something else than a PDF."
-
 
 class Documents:
     """The PDFs that are open. Memory stays flat because none stays open for long."""
 
     def __init__(self) -> None:
-        self._open: OrderedDict[str, pypdfium2.PdfDocument] = OrderedDict()
-        self._pages: dict[str, int] = {}
+        self._open: OrderedDict[str, Opening] = OrderedDict()
         self._canvas = _Canvas()
 
     def count_pages(self, path: str) -> int:
         """How many pages the PDF says it has, at least 1. Raises Refused when it can't be opened."""
-        return len(self._document(path))
+        return len(self._opening(path))
 
     def render(self, path: str, index: int, look: Look) -> Picture:
         """The page's image and text. Raises Refused when the document or the page can't be read."""
-        document = self._document(path)
+        opening = self._opening(path)
+        if opening.is_past(index) or opening.taken >= PAGES_PER_OPENING:
+            self._close(path)
+            opening = self._opening(path)
         try:
-            page = document[index]
+            page = opening.take(index)
             try:
                 return _picture(page, look, self._canvas)
             finally:
@@ -61,37 +55,17 @@ class Documents:
         for path in list(self._open):
             self._close(path)
 
-    def _document(self, path: str) -> pypdfium2.PdfDocument:
-        if self._pages.get(path, 0) >= PAGES_PER_OPENING:
-            self._close(path)
+    def _opening(self, path: str) -> Opening:
         if path not in self._open:
             if len(self._open) >= OPEN_DOCUMENTS:
                 self._close(next(iter(self._open)))
-            self._open[path] = _opened(path)
+            self._open[path] = Opening(path)
         self._open.move_to_end(path)
-        self._pages[path] = self._pages.get(path, 0) + 1
         return self._open[path]
 
     def _close(self, path: str) -> None:
         self._open.pop(path).close()
-        del self._pages[path]
         _trim()
-
-
-def _opened(path: str) -> pypdfium2.PdfDocument:
-    if not Path(path).is_file():
-        raise Refused("The uploaded file is no longer in the blob store.")
-    # The raw call, because pdfium's last error is not reset by a document that opens and has no pages.
-    raw = pdfium.FPDF_LoadDocument(os.fsencode(path), None)
-    if not raw:
-        raise Refused(_WHY.get(pdfium.FPDF_GetLastError(), _DAMAGED))
-    document = pypdfium2.PdfDocument(raw)
-    with suppress(pypdfium2.PdfiumError):  # then the pages are shown without the form
-        document.init_forms()  # else what people have filled in is not drawn
-    if not len(document):
-        document.close()
-        raise Refused("The PDF has no pages.")
-    return document
 
 
 class _Canvas:
@@ -103,6 +77,7 @@ class _Canvas:
     def bitmap(self, width: int, height: int, *, format: int, rev_byteorder: bool) -> pypdfium2.PdfBitmap:
         """What pypdfium2 calls a bitmap maker; 4 bytes a pixel. The bitmap before is overwritten."""
         if len(self._buffer) < 4 * width * height:
+            self._buffer = (ctypes.c_ubyte * 0)()  # never two at a time: a page has 8 MB
             self._buffer = (ctypes.c_ubyte * (4 * width * height))()
         return pypdfium2.PdfBitmap.new_native(width, height, format, rev_byteorder, buffer=self._buffer)
 

@@ -21,7 +21,8 @@ if redis.call('HSETNX', K.gates, 'batch:' .. A.batch .. ':' .. A.rev, A.blob) ==
   redis.call('HINCRBY', K.job, A.failed == '' and 'batches_done' or 'batches_failed', 1)
   add_usage(A.usage)
   local counts = redis.call('HMGET', K.job, 'batches_done', 'batches_failed', 'batches')
-  local fields = {'job', A.job, 'run', A.run, 'batch', A.batch, 'rev', A.rev}
+  -- The document's summary is of the job's rev, which is ahead of the batch's where a plan was tried again.
+  local fields = {'job', A.job, 'run', A.run, 'batch', A.batch, 'rev', redis.call('HGET', K.job, 'rev')}
   if (tonumber(counts[1]) or 0) + (tonumber(counts[2]) or 0) == tonumber(counts[3]) then
     fields[#fields + 1] = 'last'
     fields[#fields + 1] = 1

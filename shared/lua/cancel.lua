@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- Ends a job that is not wanted any more: what is open leaves queue, deferred set and stream, found by arithmetic.
 -- KEYS: job crashes
--- INCLUDE: base job release retire end_job
+-- INCLUDE: base job release retire forget end_job
 -- A: job
 -- Answers {was, status, run, pages stopped, batches stopped, rev, narration}, or nil for an unknown job. narration:
 -- 'stopped' where this call ended it, 'was_stopped' where a cancel had, else ''. Safe to repeat: an ended job keeps its

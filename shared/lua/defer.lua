@@ -13,7 +13,6 @@ if is_wanted(A.stream, A.run) then
   redis.call('ZADD', K.deferred, now_ms() + A.delay_ms, A.unit)
   answer = 'deferred'
 end
-if A.stream == 'pages.requested' then redis.call('HDEL', K.at, A.unit) end
-drop(A.stream, A.id)
+if A.stream == 'pages.requested' then drop_page(A.unit, A.id) else drop(A.stream, A.id) end
 release()
 return answer

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- The document can't be planned: the job fails, with its reason and a dead letter.
 -- KEYS: job doc.submitted.dead
--- INCLUDE: base job owner release retire end_job
+-- INCLUDE: base job owner release retire forget end_job
 -- A: job run id worker reason attempts
 -- Answers 'recorded', 'not_owner' or 'gone'. Safe to repeat.
 

@@ -2,7 +2,7 @@
 -- The document is summarised, or (A.failed) has no summary: the job ends, its status says how much of it is there, and
 -- its narration begins where one is wanted.
 -- KEYS: job batches.summarized.dead doc.summarized
--- INCLUDE: base job owner release retire end_job
+-- INCLUDE: base job owner release retire forget end_job
 -- A: job run id rev blob failed usage worker attempts; A.bury: the failure is a dead letter, and only the owner's
 -- Answers the job's status, or 'duplicate', 'stale', 'not_owner', 'gone'. Safe to repeat.
 

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- The call that probes goes on: nobody else need try meanwhile.
 -- KEYS: limiter
 -- INCLUDE: base probe

@@ -7,7 +7,7 @@
 
 if not owns(A.stream, A.id, A.worker) then return 'not_owner' end
 local answer = 'gone'
-drop(A.stream, A.id)
+if A.stream == 'pages.requested' then drop_page(A.unit, A.id) else drop(A.stream, A.id) end
 if is_wanted(A.stream, A.run) then
   add_usage(A.usage)
   local id = append(A.stream, A.fields)

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- An entry that is no fact goes to the dead letters as it is.
+-- An entry that is no fact, or that nothing hangs on, goes to the dead letters as it is.
 -- KEYS: stream dead
 -- INCLUDE: base
 -- A: stream id reason worker

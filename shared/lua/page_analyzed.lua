@@ -17,7 +17,7 @@ local function take_out()
 end
 
 if not is_live(A.run) then
-  drop('pages.requested', A.id)
+  drop_page(A.unit, A.id)
   return 'gone'
 end
 if redis.call('HEXISTS', K.read, A.ordinal) == 1 then

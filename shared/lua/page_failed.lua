@@ -7,7 +7,7 @@
 -- may fail it: a zombie's error must not beat a live success.
 
 if not is_live(A.run) then
-  drop('pages.requested', A.id)
+  drop_page(A.unit, A.id)
   return 'gone'
 end
 if not owns('pages.requested', A.id, A.worker) or redis.call('HGET', K.at, A.unit) ~= A.id then return 'not_owner' end

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- The pages of a document are known: its batches join the ring of those that wait to be rendered.
 -- KEYS: job gates
 -- INCLUDE: base job release

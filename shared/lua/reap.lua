@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Removes a consumer that holds nothing: XGROUP DELCONSUMER would destroy what it holds.
 -- KEYS: stream
 -- A: stream consumer

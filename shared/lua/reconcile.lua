@@ -1,8 +1,8 @@
 #!lua flags=allow-oom
 -- Puts back what an open job needs and nothing holds: a page, a batch to be rendered, or the fact that a summary or the
 -- plan waits for. Whatever waits, is deferred or in somebody's hands is left alone.
--- KEYS: job read gaps rendered batches gates active at ready
--- INCLUDE: base job release enqueue ring tell held
+-- KEYS: job read gaps rendered batches gates at
+-- INCLUDE: base job release enqueue ring tell held forget
 -- A: job first: the ordinal from which on pages are looked at, 500 a call
 -- Answers {the next `first`, -1 after the last page, {what, how many, ...}}. Safe to repeat: what was put back is there.
 
@@ -11,7 +11,10 @@ local WINDOW = 500
 local found = redis.call('HMGET', K.job, 'status', 'run', 'rev', 'pages', 'batch_size', 'batches', 'batches_done',
   'batches_failed', 'weight', 'done', 'failed')
 local run, rev, pages, size = found[2], tonumber(found[3]), tonumber(found[4]), tonumber(found[5])
-if not run or ENDED[found[1]] then
+if not run then -- its keys are gone: nothing keeps a turn for it
+  forget_job()
+  return {-1, {}}
+elseif ENDED[found[1]] then
   redis.call('ZREM', K.active, A.job)
   return {-1, {}}
 end

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Moves what is due and what is next into the streams. Called after each read and every second by the keeper.
 -- INCLUDE: base release
 -- A: renderers (how many processes render), retention_ms (how long ended jobs are kept, 0: for ever); both optional,

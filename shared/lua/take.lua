@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- May the fleet ask this model now? Grants up to A.wanted requests, on the server's clock.
 -- KEYS: limiter
 -- INCLUDE: base probe

@@ -118,7 +118,11 @@ async def test_an_idle_fleet_leaves_nothing_in_its_streams(fleet: Fleet, cli: re
 
     await eventually(left, until=lambda held: not held)
     streams = {fact.stream for fact in FACTS}
-    kept = streams | {keys.dead(stream) for stream in streams} | {keys.CLOCK, keys.CONTROL, keys.LIVE}
+    kept = (
+        streams
+        | {keys.dead(stream) for stream in streams}
+        | {keys.CLOCK, keys.CONTROL, keys.ENDED, keys.LIVE, keys.FITNESS_PROBE}
+    )
     kept |= {keys.limiter(PAGE_MODEL), keys.limiter(SUMMARY_MODEL)}
     found: Any = await cli.keys()
     assert {key for key in found if not key.startswith(("job:", keys.live(""), keys.cache("")))} <= kept, (

@@ -15,13 +15,14 @@ from typing import Any
 
 import msgspec
 from aiohttp import ClientSession
+from multidict import CIMultiDict, CIMultiDictProxy
 from redis.asyncio import Redis
 
 from services.gateway.configuration import GatewaySettings
 from services.gateway.draining import InHand
 from services.gateway.routes import application
+from shared import apikeys, health
 from shared import blobs as keys
-from shared import health
 from shared.blobs import Blobs
 from shared.control import Control
 from shared.events import BatchRequested, BatchSummarized, DocSubmitted, Fact, PageAnalyzed, PageRequested
@@ -47,14 +48,16 @@ class Gateway:
         self.session = session
         self.port = port
         self.in_hand = in_hand
-        self.headers: dict[str, str] = {}
+        self.headers: CIMultiDictProxy[str] = CIMultiDictProxy(CIMultiDict())
 
     async def ask(self, method: str, path: str, **more: Any) -> tuple[int, Any]:
         """Status and body; a JSON body is decoded. `self.headers` are then those of the answer."""
         async with self.session.request(method, f"http://127.0.0.1:{self.port}{path}", **more) as response:
             body = await response.read()
-            self.headers = dict(response.headers)
-            return response.status, msgspec.json.decode(body) if "json" in response.content_type else body.decode()
+            self.headers = response.headers
+            return response.status, msgspec.json.decode(
+                body
+            ) if body and "json" in response.content_type else body.decode()
 
     async def submit(self, pages: list[bytes] = PAGES, *, headers: dict[str, str] | None = None, **more: object) -> Any:
         return await self.ask("POST", IMAGES, data=json_body(pages, **more), headers={**JSON, **(headers or {})})
@@ -154,6 +157,25 @@ def analysis(page: int) -> PageAnalysis:
 
 def json_body(pages: list[bytes], **more: object) -> bytes:
     return json.dumps({"images_base64": [base64.b64encode(page).decode() for page in pages], **more}).encode()
+
+
+class Keys:
+    """A file of API keys, and the tokens that only this test knows."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "api-keys.json"
+        self.path.write_text('{"keys": []}')
+
+    def add(self, name: str, *, tenant: str = "", **limits: Any) -> dict[str, str]:
+        """A new key; the headers that show it."""
+        key, token = apikeys.make(name, tenant or name, apikeys.Limits(**limits))
+        with apikeys.changing(self.path) as keys:
+            keys.append(key)
+        return {"Authorization": f"Bearer {token}"}
+
+    def revoke(self, name: str) -> None:
+        with apikeys.changing(self.path) as keys:
+            keys[:] = [key for key in keys if key.name != name]
 
 
 @asynccontextmanager

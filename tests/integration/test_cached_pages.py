@@ -5,16 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import partial
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from services.page_worker import handler, vision
+from services.page_worker import vision
 from shared import keys, scripts
 from shared.ai.answers import Answer
-from shared.cache import Cache
 from shared.consumer import Stage
 from shared.events import PageRequested
 from shared.outcomes import PageRead, Usage
@@ -22,7 +20,6 @@ from shared.records import Job, PageRecord
 from shared.results import PageAnalysis
 from shared.service import App
 from shared.settings import Settings
-from shared.work import Handler
 from tests import apps
 from tests.conftest import eventually
 from tests.ledgers import JOB, read, the_job
@@ -48,28 +45,12 @@ class Model:
         return Answer(value=ANALYSIS, usage=USAGE, seconds=self.takes_s)
 
 
-def page_worker(app: App[Settings], model: Model) -> Handler:
-    cache = Cache(
-        app.redis, what="page", fetch=app.blobs.get, worker=app.worker, lease_s=app.settings.lease_s, ttl_s=60
-    )  # fmt: skip
-    return partial(
-        handler.handle,
-        job=app.jobs.get,
-        fetch=app.blobs.get,
-        keep=app.blobs.put,
-        question=partial(vision.question, model="eyes"),
-        claim=cache.claim,
-        read=model.read,
-    )
-
-
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Looks ten times as often as in earnest."""
     monkeypatch.setattr("shared.bus.BLOCK_MS", 100)
     monkeypatch.setattr("shared.cache.LOOK_AGAIN_S", 0.1)
-    monkeypatch.setattr("shared.consumer.RECLAIM_S", 0.2)
-    monkeypatch.setattr("shared.reclaim.SETTLING_S", 0)
+    monkeypatch.setattr("shared.reclaim.SETTLING", 0)
 
 
 @asynccontextmanager
@@ -105,7 +86,7 @@ async def all_read(app: App[Settings]) -> tuple[Job, list[PageRecord]]:
 async def test_the_same_image_ten_times_in_a_job_is_one_call_and_ten_results(app: App[Settings]) -> None:
     model = Model(takes_s=0.3)
     await job_of(app, *[b"same"] * 10, b"other")
-    async with apps.consuming(app, Stage(PageRequested, page_worker(app, model), slots=16)):
+    async with apps.consuming(app, Stage(PageRequested, apps.page_handler(app, model.read), slots=16)):
         job, records = await all_read(app)
     assert len(model.asked) == 2
     assert (job.done, job.cached, job.calls, job.cost_usd) == (11, 9, 2, 0.5)
@@ -124,8 +105,8 @@ async def test_an_answer_that_was_kept_and_not_recorded_is_not_paid_for_again(
     await job_of(app, b"image")
     async with worker(redis_url, tmp_path, "victim") as victim:
         (entry,) = await apps.take(app.redis, PageRequested, victim.worker)
-        await page_worker(victim, model)(entry.fact)
-    async with apps.consuming(app, Stage(PageRequested, page_worker(app, model), slots=4)):
+        await apps.page_handler(victim, model.read)(entry.fact)
+    async with apps.consuming(app, Stage(PageRequested, apps.page_handler(app, model.read), slots=4)):
         job, (record,) = await all_read(app)
     assert model.asked == [1]
     assert (job.calls, job.cost_usd, job.cached) == (1, 0.25, 0), "it is the page's own, and counted once"
@@ -142,7 +123,7 @@ async def test_a_page_whose_worker_was_killed_in_mid_call_is_asked_for_by_its_he
     question = vision.question(await the_job(app), b"image", "", model="eyes")
     claim = {"claim": f"{entry.fact.run}:{entry.fact.unit}", "worker": victim.worker}
     await app.redis.set(keys.cache(question.digest), msgspec.json.encode(claim), ex=600)
-    async with apps.consuming(app, Stage(PageRequested, page_worker(app, model), slots=4)):
+    async with apps.consuming(app, Stage(PageRequested, apps.page_handler(app, model.read), slots=4)):
         job, _ = await all_read(app)
     assert (model.asked, job.calls, job.cached) == ([1], 1, 0)
 

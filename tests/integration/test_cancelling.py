@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from shared import keys
 from shared.events import FACTS, BatchRequested, BatchSummarized, Fact, PageAnalyzed, PageRequested
 from shared.ledger import Entry
-from shared.outcomes import DocumentDone
+from shared.outcomes import DocumentDone, Noted
 from shared.records import TERMINAL
 from shared.service import App
 from shared.settings import Settings
@@ -127,4 +127,7 @@ async def drained(app: App[Settings], fact: type[Fact]) -> None:
     """What the stage that listens would do with what is left of an ended job."""
     entries: list[Entry] = await apps.take(app.redis, fact, app.worker)
     for entry in entries:
-        assert await app.ledger.fail(entry, "it would be refused") == "gone"
+        if entry.fact.last:  # type: ignore[attr-defined]
+            assert await app.ledger.fail(entry, "it would be refused") == "gone"
+        else:
+            await app.ledger.record(entry, Noted())

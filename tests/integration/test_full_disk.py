@@ -9,12 +9,11 @@ import pytest
 from redis.asyncio import Redis
 
 from services.gateway import checkup
-from services.page_worker import handler
 from shared import blobs, keys
 from shared.ai.answers import Answer
 from shared.consumer import Stage
 from shared.events import PageRequested
-from shared.outcomes import PageRead, Usage
+from shared.outcomes import Usage
 from shared.results import PageAnalysis
 from tests import apps
 from tests.conftest import eventually
@@ -60,12 +59,10 @@ async def test_an_answer_that_cannot_be_stored_is_held_and_not_paid_for_again(
     async with apps.app(redis_url, tmp_path) as app:
         run = await apps.ready_pages(app, pages=PAGES)
         for ordinal in range(PAGES):
-            await app.blobs.put(f"images/{ordinal}", b"image")
+            await app.blobs.put(f"images/{ordinal}", b"image %d" % ordinal)
         obstacle = in_the_way(tmp_path, run)
 
-        async def handle(fact: PageRequested) -> PageRead:
-            return await handler.handle(fact, fetch=app.blobs.get, keep=app.blobs.keep, read=eyes.read)
-
+        handle = apps.page_handler(app, eyes.read)
         caplog.set_level(logging.INFO)
         async with apps.consuming(app, Stage(PageRequested, handle, slots=2)):
 
@@ -99,9 +96,7 @@ async def test_a_worker_that_must_stop_gives_back_what_it_cannot_store_uncounted
         await app.blobs.put("images/0", b"image")
         in_the_way(tmp_path, run)
 
-        async def handle(fact: PageRequested) -> PageRead:
-            return await handler.handle(fact, fetch=app.blobs.get, keep=app.blobs.keep, read=eyes.read)
-
+        handle = apps.page_handler(app, eyes.read)
         async with apps.consuming(app, Stage(PageRequested, handle, slots=1)):
 
             async def asked() -> int:
@@ -118,9 +113,7 @@ async def test_a_store_that_cannot_be_read_counts_against_no_page(redis: Redis, 
         await apps.ready_pages(app, pages=1)
         (tmp_path / "images").write_bytes(b"")  # in the place of a folder
 
-        async def handle(fact: PageRequested) -> PageRead:
-            return await handler.handle(fact, fetch=app.blobs.get, keep=app.blobs.keep, read=eyes.read)
-
+        handle = apps.page_handler(app, eyes.read)
         async with apps.consuming(app, Stage(PageRequested, handle, slots=1)):
 
             async def deferred() -> int:

@@ -87,10 +87,8 @@ async def test_a_body_without_a_length_is_given_up_at_the_limit(gateway: Gateway
 async def test_a_client_that_disconnects_half_way_leaves_nothing_behind(gateway: Gateway) -> None:
     _, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
     whole = json_body([b"\xff\xd8\xff" + bytes(40_000)] * 8)
-    head = (
-        f"POST {IMAGES} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: {len(whole)}\r\n\r\n"
-    )
-    writer.write(head.encode() + whole[: len(whole) - 100])
+    head = f"POST {IMAGES} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    writer.write(f"{head}Content-Length: {len(whole)}\r\n\r\n".encode() + whole[: len(whole) - 100])
     await writer.drain()
     await eventually(answering(gateway.files))
     writer.transport.abort()
@@ -99,7 +97,7 @@ async def test_a_client_that_disconnects_half_way_leaves_nothing_behind(gateway:
 
 
 async def test_a_body_that_stalls_is_answered_with_408(redis: Redis, redis_url: str, tmp_path: Path) -> None:
-    head = b"POST /documents HTTP/1.1\r\nHost: a\r\nContent-Type: application/pdf\r\nContent-Length: 50\r\n\r\n"
+    head = b"POST /documents HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/pdf\r\nContent-Length: 50\r\n\r\n"
     async with running(redis, redis_url, tmp_path, body_timeout_s=0.2) as gateway:
         reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
         writer.write(head + b"%PDF-")
@@ -162,8 +160,15 @@ async def test_a_redis_that_is_away_is_told_with_503(tmp_path: Path) -> None:
 async def test_a_redis_that_is_full_accepts_nothing_and_nothing_is_left_behind(tmp_path: Path) -> None:
     with embedded() as url:
         async with bus.connect(url) as client, running(client, url, tmp_path) as gateway:
-            await client.config_set("maxmemory", 1)
-            status, problem = await gateway.submit()
+
+            async def filling() -> AsyncIterator[bytes]:
+                yield json_body(PAGES)[:50]
+                await eventually(answering(lambda: gateway.in_hand.count))
+                await client.config_set("maxmemory", 1)
+                yield json_body(PAGES)[50:]
+
+            await gateway.ask("GET", "/health")
+            status, problem = await gateway.ask("POST", IMAGES, data=filling(), headers=JSON)
             assert (status, problem["type"]) == (503, "/errors/redis-unavailable")
             assert "memory" in problem["detail"]
             assert gateway.files() == []

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from services.page_worker import handler, vision
+from services.page_worker import vision
 from shared import keys
 from shared.ai import model as ai
 from shared.consumer import Stage
@@ -48,7 +48,7 @@ async def reading(url: str, folder: Path, *, slots: int, count: int = PAGES) -> 
         limiter = Limiter(app.redis, "eyes")
         async with ai.connect(ModelSettings(), limiter) as door:
             read = partial(vision.read, ask=door.ask, model="eyes", clear=app.control.clear)
-            handle = partial(handler.handle, fetch=app.blobs.get, keep=app.blobs.keep, read=read)
+            handle = apps.page_handler(app, read)
             async with apps.consuming(app, Stage(PageRequested, handle, slots=slots, permits=limiter)):
                 yield app
 

@@ -42,6 +42,9 @@ class Remote:
     async def calls(self) -> list[Call]:
         return msgspec.json.decode(await self._ask("GET", "/calls"), type=list[Call])
 
+    async def spoken(self) -> list[Call]:
+        return msgspec.json.decode(await self._ask("GET", "/spoken"), type=list[Call])
+
     async def stats(self) -> Stats:
         return msgspec.json.decode(await self._ask("GET", "/stats"), type=Stats)
 

@@ -1,7 +1,7 @@
 """The server: `async with serve(Behaviour(...)) as model:` gives `model.url`, `model.calls`, `model.behave(...)`.
 
 The same over HTTP: `POST /control` (a Behaviour as JSON; it replaces the one in force; `{}`: it behaves well),
-`GET /control`, `GET /calls`, `DELETE /calls`, `GET /stats`.
+`GET /control`, `GET /calls`, `GET /spoken` (calls for speech), `DELETE /calls`, `GET /stats`.
 """
 
 from __future__ import annotations
@@ -73,6 +73,7 @@ class Model:
             web.get("/control", self._get_control),
             web.post("/control", self._post_control),
             web.get("/calls", self._get_calls),
+            web.get("/spoken", self._get_spoken),
             web.delete("/calls", self._delete_calls),
             web.get("/stats", self._get_stats),
         ]
@@ -95,6 +96,9 @@ class Model:
 
     async def _get_calls(self, _: web.Request) -> web.Response:
         return _json(self.calls)
+
+    async def _get_spoken(self, _: web.Request) -> web.Response:
+        return _json(self.spoken)
 
     async def _delete_calls(self, _: web.Request) -> web.Response:
         self.forget()

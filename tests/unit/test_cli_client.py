@@ -76,6 +76,22 @@ async def test_page_images_are_sent_in_order_as_the_clients_that_exist_send_them
     }
 
 
+@pytest.mark.parametrize(("key", "shown"), [("quire_x", "Bearer quire_x"), ("", None)])
+async def test_the_key_in_the_environment_is_shown(
+    monkeypatch: pytest.MonkeyPatch, key: str, shown: str | None
+) -> None:
+    monkeypatch.setenv("QUIRE_API_KEY", key)
+    seen: list[object] = []
+
+    async def accept(request: web.Request) -> web.Response:
+        seen.append(request.headers.get("Authorization"))
+        return web.json_response(QUEUED)
+
+    async with gateway(accept) as asked:
+        await asked.status("j-1")
+    assert seen == [shown]
+
+
 async def test_a_problem_is_told_in_the_gateways_own_sentence() -> None:
     async def refuse(request: web.Request) -> web.Response:
         assert request.raw_path == "/batch-status/no%2Fsuch%20job"

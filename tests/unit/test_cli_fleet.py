@@ -122,3 +122,11 @@ def test_a_port_that_is_taken_is_told_in_a_sentence() -> None:
         with pytest.raises(CommandError, match=f"port {port} of 127.0.0.1 is taken"):
             fleet.gateway_port(Options(port=port, counts={}), "127.0.0.1", any_will_do=True)
     assert fleet.gateway_port(Options(port=port, counts={}), "127.0.0.1", any_will_do=False) == port
+
+
+def test_the_key_file_is_found_from_where_the_command_was_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = plan({"API_KEYS_FILE": "keys.json"})
+    assert env_of(found, "gateway-1")["API_KEYS_FILE"] == str(tmp_path / "keys.json")

@@ -48,32 +48,36 @@ READ = PageAnalysis(
 
 @pytest.mark.parametrize("written", [ID, ID.upper(), ID.replace("-", "")])
 def test_a_job_id_may_be_written_in_any_usual_way(written: str) -> None:
-    assert names.job_id(written, None) == ID
-    assert names.known_ref(written) == f"local/{ID}"
+    assert names.job_id(written, None, tenant="local") == ID
+    assert names.known_ref(written, tenant="local") == f"local/{ID}"
 
 
 @pytest.mark.parametrize("written", ["7", "{" + ID + "}", f"urn:uuid:{ID}", "x" * 36, "z" * 32, ID[:-1]])
 def test_what_is_no_uuid_is_refused_as_an_id_and_unknown_as_an_address(written: str) -> None:
     with pytest.raises(Problem, match="is not a UUID") as refused:
-        names.job_id(written, None)
+        names.job_id(written, None, tenant="local")
     assert refused.value.status == 422
     with pytest.raises(Problem) as unknown:
-        names.known_ref(written)
+        names.known_ref(written, tenant="local")
     assert unknown.value.status == 404
 
 
 def test_an_idempotency_key_names_one_job_and_a_job_id_comes_first() -> None:
-    derived = names.job_id(None, "invoice-7")
-    assert derived == names.job_id("", "invoice-7") == str(uuid.uuid5(uuid.NAMESPACE_URL, "local:invoice-7"))
-    assert derived != names.job_id(None, "invoice-8")
-    assert names.job_id(ID, "invoice-7") == ID
-    assert names.job_id(None, None) != names.job_id(None, None)
+    derived = names.job_id(None, "invoice-7", tenant="local")
+    assert (
+        derived
+        == names.job_id("", "invoice-7", tenant="local")
+        == str(uuid.uuid5(uuid.NAMESPACE_URL, "local:invoice-7"))
+    )
+    assert derived != names.job_id(None, "invoice-8", tenant="local")
+    assert names.job_id(ID, "invoice-7", tenant="local") == ID
+    assert names.job_id(None, None, tenant="local") != names.job_id(None, None, tenant="local")
 
 
 @pytest.mark.parametrize("key", ["", "k" * 256])
 def test_an_idempotency_key_has_1_to_255_characters(key: str) -> None:
     with pytest.raises(Problem, match=f"Idempotency-Key has {len(key)} characters"):
-        names.job_id(None, key)
+        names.job_id(None, key, tenant="local")
 
 
 def test_a_user_is_a_short_label_or_nothing() -> None:

@@ -187,3 +187,17 @@ async def test_a_blob_store_that_cannot_be_written_is_told_as_such(blobs: Blobs)
         await take(blobs, [json_body(PAGES)])
     assert (refused.value.slug, refused.value.status) == ("storage-unavailable", 503)
     assert "Retry-After" in refused.value.headers
+
+
+async def test_a_body_that_drips_is_given_up_and_the_time_that_we_take_ourselves_is_not_counted() -> None:
+    async def drip() -> bytes:
+        await asyncio.sleep(0.01)
+        return b"."
+
+    with pytest.raises(Problem, match=r"Only \d+ bytes came within") as given_up:
+        await Body(drip, limit_bytes=1000, stall_s=0.1).piece()
+    assert given_up.value.members["least_bytes_per_s"] == 500
+    slow_reader = body([b"x" * PIECE_BYTES] * 4, stall_s=0.02)
+    for _ in range(4):
+        assert len(await slow_reader.piece()) == PIECE_BYTES
+        await asyncio.sleep(0.03)

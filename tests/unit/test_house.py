@@ -14,7 +14,7 @@ from shared.settings import ModelSettings, Settings
 
 ROOT = Path(__file__).parents[2]
 SERVICES = sorted(path.parent.name for path in (ROOT / "services").glob("*/__main__.py"))
-OF_THE_COMMAND = {"DATA_DIR", "QUIRE_URL", "OPENAI_API_KEY", "OPENAI_BASE_URL"}
+OF_THE_COMMAND = {"DATA_DIR", "QUIRE_URL", "QUIRE_API_KEY", "OPENAI_API_KEY", "OPENAI_BASE_URL"}
 """Variables that are no field of a settings struct: the command's own, and those that `openai` reads."""
 MADE_BY_UP = {"PORT", "HOST"}
 

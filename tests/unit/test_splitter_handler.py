@@ -120,6 +120,18 @@ async def test_a_pdf_with_more_pages_than_allowed_is_refused(splitter: Splitter)
         await splitter.plan()
 
 
+@pytest.mark.parametrize(("selection", "planned"), [("", None), ("1-3", 3), ("1-4", None)])
+async def test_a_job_gets_no_more_pages_than_it_was_promised_to_have(
+    splitter: Splitter, selection: str, planned: int | None
+) -> None:
+    await splitter.holds(pages.pdf(4), max_pages=3, selection=selection)
+    if planned is None:
+        with pytest.raises(Refused, match="4 pages of the PDF are asked for; the limits of its API key allowed 3"):
+            await splitter.plan()
+    else:
+        assert await splitter.plan() == Planned(pages=planned)
+
+
 async def test_of_a_selection_only_the_pages_asked_for_are_counted(splitter: Splitter) -> None:
     await splitter.holds(pages.pdf(12), selection="2-3,12")
     assert await splitter.plan() == Planned(pages=3)

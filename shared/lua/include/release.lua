@@ -30,6 +30,12 @@ local function put_back(stream, unit)
   return append(stream, cjson.decode(body))
 end
 
+-- An entry of pages.requested leaves it, wanted or not. `at` may name another one meanwhile: of another run, or given back.
+local function drop_page(unit, id)
+  if redis.call('HGET', K.at, unit) == id then redis.call('HDEL', K.at, unit) end
+  drop('pages.requested', id)
+end
+
 -- Deferred entries whose time has come return to their stream. Answers how many.
 local function promote(stream, most, now)
   local due = redis.call('ZRANGEBYSCORE', K[stream .. '.deferred'], '-inf', now, 'LIMIT', 0, most)
@@ -75,9 +81,12 @@ local function release_batches(now)
     local ring = redis.call('ZRANGE', K.batches_queue, 0, LOOK - 1, 'WITHSCORES')
     for i = 1, #ring, 2 do
       local job, tag = ring[i], tonumber(ring[i + 1])
-      local plan = cjson.decode(redis.call('HGET', K.batches_bodies, job))
+      local body = redis.call('HGET', K.batches_bodies, job)
+      local plan = body and cjson.decode(body)
       local unread = tonumber(redis.call('HGET', K.ready, job)) or 0
-      if room > 0 and unread < plan.size + share then
+      if not plan then
+        redis.call('ZREM', K.batches_queue, job) -- a turn that stands for nothing must not stop the others'
+      elseif room > 0 and unread < plan.size + share then
         local batch = plan.next
         if plan.todo then -- batches that are asked again, one by one; then the others in order
           batch = table.remove(plan.todo, 1)
