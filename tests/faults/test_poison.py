@@ -48,6 +48,7 @@ async def fleet(running: tuple[Fleet, Server]) -> AsyncIterator[Fleet]:
     """The fleet, recovered from the test before, and after the test with the page workers that it had."""
     fleet, names = running[0], {f"page_worker-{number}" for number in range(1, COUNTS["page_worker"] + 1)}
     await fleet.fresh(Behaviour())
+    await fleet.redis.delete(keys.DEATHS)  # where others died lately without it, a page is tried more often
     yield fleet
     fleet.traps.clear()
     bury(fleet)
