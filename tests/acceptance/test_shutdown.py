@@ -81,6 +81,7 @@ async def test_what_is_not_finished_within_the_grace_is_given_back_at_once(morta
     status = await mortal.api.ended(job, within_s=10)
     assert (status["status"], status["usage"]["calls"]) == ("completed", 64)
     assert sum(call.aborted for call in mortal.model.calls) == MORTAL_SLOTS
+    assert len(mortal.model.calls) == 64 + MORTAL_SLOTS, "one call each, and not one more"
     assert said(mortal, "reclaimed") == reclaimed, "nobody had to wait for a lease to run out"
 
 

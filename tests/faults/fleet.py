@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import os
 import signal
 import subprocess
@@ -51,12 +52,13 @@ class Child:
         self.pid = 0
         self._env = env
         self._folder = folder
-        self._kept = True
+        self.kept = True
+        """It is started again when it ends."""
 
     async def keep(self) -> None:
         """Start it, and again whenever it ends, until `end`."""
         command = [sys.executable, "-m", "tests.faults.launch", f"services.{self.service}", "--traps"]
-        while self._kept:
+        while self.kept:
             with (self._folder / "fleet.log").open("ab") as log:
                 process = await asyncio.create_subprocess_exec(
                     *command, str(self._folder), cwd=fleets.PROJECT, env=self._env, stdout=log, stderr=log
@@ -76,7 +78,7 @@ class Child:
 
     def end(self) -> None:
         """SIGTERM, and it is not started again."""
-        self._kept = False
+        self.kept = False
         self.signal(signal.SIGTERM)
 
 
@@ -168,7 +170,8 @@ class Fleet:
         deadline = time.monotonic() + ENDED_S
         while True:
             with contextlib.suppress(aiohttp.ClientConnectionError):  # the gateway may be just starting
-                async with self.session.post(path, data=body, headers=headers) as answer:
+                sent = io.BytesIO(body)  # a stream: aiohttp objects to large bodies in one piece
+                async with self.session.post(path, data=sent, headers=headers) as answer:
                     if answer.status == 202:
                         return
                     assert answer.status == 503, await answer.text()
