@@ -1,7 +1,6 @@
 """hypothesis drives the ledger and the model side by side: any order, repeats, stale numbers, wrong owners.
 
-Each rule makes one call; then the model must have given the same answer, the server must hold what the model holds, and
-be consistent by itself. Any call may be repeated at any later time.
+After each call the answers must be equal, the server must hold what the model holds, and be consistent by itself.
 """
 
 from __future__ import annotations
@@ -55,19 +54,35 @@ class LedgerMachine(RuleBasedStateMachine):
         self._taken: list[Entry] = []
         self.state = State()
         self.scripts = Mending(self.state)
+        self._stage: type[Fact] = FACTS[0]
+        """Where most is done out of order in this example."""
         self.seen: Seen
 
     @initialize(
-        upto=st.tuples(stage, stage), size=st.integers(1, 3), narrate=st.booleans(), shape=pick, failing=failing
+        upto=stage,
+        size=st.integers(1, 3),
+        narrate=st.booleans(),
+        shape=pick,
+        failing=failing,
+        at=fact,
     )
-    def begin(self, upto: tuple[int, int], size: int, narrate: bool, shape: int, failing: type[Fact] | None) -> None:
-        """Two jobs, each somewhere on its way."""
+    def begin(
+        self,
+        upto: int,
+        size: int,
+        narrate: bool,
+        shape: int,
+        failing: type[Fact] | None,
+        at: type[Fact],
+    ) -> None:
+        """Two jobs: one where most is done out of order, one somewhere on its way."""
+        self._stage, narrate = at, narrate or at is FACTS[-1]
         self._run(self._redis.flushdb())
         ledger = Ledger(self._redis, worker="w1")
         self._run(ledger.prepare())
         self._run(ledger.release(retention_ms=A_DAY_MS))
         self.seen = self._run(look(self._redis, REFS))
-        for ref, last in zip(REFS, upto, strict=True):
+        for ref, last in zip(REFS, (FACTS.index(at), upto), strict=True):
             self.submit(ref, size, narrate, chosen=not narrate, same=True)
             self.work(last, "w1", shape, LONGEST, failing)
         for fact in FACTS:
@@ -101,14 +116,28 @@ class LedgerMachine(RuleBasedStateMachine):
 
     def chosen(self, number: int, worker: str, how: str) -> tuple[str, Entry]:
         """Who acts on what: the owner of an entry; anybody, on an entry in hand; or anybody, on one that ever was."""
-        held = self.held()
+        if how != "late" and not self.held(self._stage):
+            self.supply(number)
+        held, taken = self.held(), self._taken
+        mine = [entry for entry in held if isinstance(entry.fact, self._stage)]
         if how == "late" or not held:
-            return worker, self._taken[number % len(self._taken)]
-        entry = held[number % len(held)]
+            once = [entry for entry in taken if isinstance(entry.fact, self._stage)] or taken
+            return worker, once[number % len(once)]
+        entry = (mine or held)[number % len(mine or held)]
         owner = self.state.streams[entry.fact.stream][entry.id].owner
         return (worker if how == "wrong" else owner or worker), entry
 
     # Jobs come, are read, and go --------------------------------------------------------------------------------------
+
+    def supply(self, shape: int) -> None:
+        """Bring something to the stage of this example: a new document where all have ended."""
+        if all(job.ended for job in self.state.jobs.values()) and not self.held():
+            ref = REFS[shape % len(REFS)]
+            if ref in self.state.jobs:
+                self.expire(ref, wholly=True)
+            self.submit(ref, 1 + shape % 3, self._stage is FACTS[-1], chosen=False, same=True)
+        self.work(FACTS.index(self._stage), WORKERS[shape % len(WORKERS)], shape, LONGEST, None)
+        self.take(self._stage, WORKERS[shape // 3 % len(WORKERS)], LONGEST)
 
     def submit(self, ref: str, size: int, narrate: bool, *, chosen: bool, same: bool) -> None:
         new = Submission(
@@ -142,14 +171,14 @@ class LedgerMachine(RuleBasedStateMachine):
         for fact in FACTS[:upto]:
             self.take(fact, worker, count)
             for entry in self.held(fact, worker):
-                if entry.id in self.state.streams[fact.stream]:
-                    shape = shape * 7 % 10_007
+                shape = shape * 7 % 10_007
+                left = fact is self._stage and shape % 2
+                if not left and entry.id in self.state.streams[fact.stream]:
                     if fact is failing:
                         self.make(calls.Fail(worker=worker, entry=entry))
                     else:
                         self._record(worker, entry, shape)
 
-    @precondition(lambda self: self._taken)
     @rule(number=pick, worker=worker, how=how, shape=pick)
     def succeed(self, number: int, worker: str, how: str, shape: int) -> None:
         self._record(*self.chosen(number, worker, how), shape)
@@ -159,26 +188,22 @@ class LedgerMachine(RuleBasedStateMachine):
         if returned is not None:
             self.make(calls.Record(worker=worker, entry=entry, outcome=returned))
 
-    @precondition(lambda self: self._taken)
     @rule(number=pick, worker=worker, how=how)
     def fail(self, number: int, worker: str, how: str) -> None:
         by, entry = self.chosen(number, worker, how)
         self.make(calls.Fail(worker=by, entry=entry))
 
-    @precondition(lambda self: self._taken)
     @rule(number=pick, worker=worker, how=how, at_once=st.booleans(), attempts=st.integers(0, 2))
     def defer(self, number: int, worker: str, how: str, at_once: bool, attempts: int) -> None:
         by, entry = self.chosen(number, worker, how)
         tried = type(entry.fact).from_fields({**entry.fact.to_fields(), "attempts": str(attempts)})
         self.make(calls.Defer(worker=by, entry=Entry(id=entry.id, fact=tried), at_once=at_once))
 
-    @precondition(lambda self: self._taken)
     @rule(number=pick, worker=worker, how=how)
     def give_back(self, number: int, worker: str, how: str) -> None:
         by, entry = self.chosen(number, worker, how)
         self.make(calls.GiveBack(worker=by, entry=entry))
 
-    @precondition(lambda self: self._taken)
     @rule(number=pick, worker=worker, other=worker, how=how, crashed=st.booleans())
     def reclaim(self, number: int, worker: str, other: str, how: str, crashed: bool) -> None:
         owner, entry = self.chosen(number, other, how)
@@ -245,7 +270,7 @@ class LedgerMachine(RuleBasedStateMachine):
             self._made.pop()
 
     @rule(
-        what=st.sampled_from(("come", "come", "go", "go", "half go", "cancel", "nonsense")),
+        what=st.sampled_from(("come", "go", "half go", "cancel", "cancel", "nonsense")),
         ref=ref,
         fact=fact,
         size=st.integers(1, 3),

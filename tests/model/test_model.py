@@ -14,7 +14,7 @@ from tests.model.servers import KINDS, running
 
 def test_the_ledger_does_what_its_model_does() -> None:
     with running("embedded") as url:
-        hunt(url, examples=120, steps=40)
+        hunt(url, examples=70, steps=35)
 
 
 @pytest.mark.slow
@@ -22,4 +22,4 @@ def test_the_ledger_does_what_its_model_does() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_ledger_does_what_its_model_does_for_long(kind: str) -> None:
     with running(kind) as url:
-        hunt(url, examples=600, steps=60)
+        hunt(url, examples=500, steps=60)
