@@ -9,9 +9,11 @@ command by itself: a write that is repeated blindly happens twice (measured). Th
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
@@ -19,6 +21,10 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from shared.connections import telling
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 BLOCK_MS = 1000
 """How long a reader blocks: also how long a drain waits for it, because a blocked read is never cancelled."""
@@ -66,6 +72,17 @@ async def reader(url: str) -> AsyncIterator[Redis]:
         yield client
     finally:
         await client.aclose()
+
+
+async def patiently(ask: Callable[[], Awaitable[T]], stop: asyncio.Event) -> T | None:
+    """What the server answers, as soon as it does: it may be away, or its memory full. None where `stop` came first."""
+    while not stop.is_set():
+        try:
+            return await ask()
+        except (RedisError, OSError) as error:
+            log.warning("waiting for Redis: %s", error, extra={"action": "redis_wait"})
+            await asyncio.sleep(0.5)
+    return None
 
 
 async def ailments(redis: Redis) -> list[str]:

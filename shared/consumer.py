@@ -62,7 +62,7 @@ class Consumer:
         )
         self._on_done = on_done
         self._leases = Leases(app.ledger, stage.fact, lease_s=app.settings.lease_s)
-        self._intake = Intake(stage.fact, worker=app.worker, ledger=app.ledger, permits=stage.permits)
+        self._intake = Intake(stage.fact, self._leases, worker=app.worker, ledger=app.ledger, permits=stage.permits)
         self._freed = asyncio.Event()
         self._taking_over = False
         self._group = asyncio.TaskGroup()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Container
 from typing import Any
 
 import msgspec
@@ -35,13 +36,16 @@ async def nap(stop: asyncio.Event, seconds: float) -> None:
 
 
 class Intake:
-    """One stage's reader. With `permits`, each entry comes with one of them."""
+    """One stage's reader. With `permits`, each entry comes with one of them; `held`: entries in this worker's hands."""
 
-    def __init__(self, fact: type[Fact], *, worker: str, ledger: Ledger, permits: Limiter | None) -> None:
+    def __init__(
+        self, fact: type[Fact], held: Container[str], *, worker: str, ledger: Ledger, permits: Limiter | None
+    ) -> None:
         self._fact = fact
         self._worker = worker
         self._ledger = ledger
         self._permits = permits
+        self._held = held
 
     async def read(self, redis: Redis, room: int, stop: asyncio.Event) -> list[Work]:
         """Entries for up to `room` slots, at the latest after BLOCK_MS; none where there is nothing to do.
@@ -88,6 +92,9 @@ class Intake:
             return []
         entries = []
         for entry_id, fields in found[0][1] if found else []:
+            if entry_id in self._held:  # the server has lost that it is ours, and now it is again
+                log.warning("handed out again", extra={"action": "read_twice", "entry": entry_id})
+                continue
             try:
                 entries.append(Entry(id=entry_id, fact=fact.from_fields(fields)))
             except msgspec.ValidationError as error:

@@ -67,7 +67,7 @@ class Leases:
     def __len__(self) -> int:
         return len(self._held)
 
-    def __contains__(self, entry_id: str) -> bool:
+    def __contains__(self, entry_id: object) -> bool:
         return entry_id in self._held
 
     def hold(self, entry: Entry) -> Held:

@@ -139,10 +139,10 @@ def run(
         worker = f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
         async with bus.connect(values.redis_url) as redis:
             await fitness.wait_until_fit(redis, stop)
+            ledger = Ledger(redis, worker=worker)
+            await bus.patiently(ledger.prepare, stop)
             if stop.is_set():
                 return
-            ledger = Ledger(redis, worker=worker)
-            await ledger.prepare()
             app = App(
                 name=name,
                 worker=worker,

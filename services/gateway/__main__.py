@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 
 from services.gateway.configuration import GatewaySettings, check_access
 from services.gateway.draining import InHand
 from services.gateway.routes import application
-from shared import durability, health
+from shared import bus, durability, health
 from shared.service import App, run
 
 log = logging.getLogger(__name__)
@@ -17,7 +18,9 @@ async def main(app: App[GatewaySettings]) -> None:
     settings = app.settings
     check_access(settings)
     in_hand = InHand(app.stop)
-    mode = await durability.probe(app.redis)
+    mode = await bus.patiently(partial(durability.probe, app.redis), app.stop)
+    if mode is None:
+        return
     async with health.serve(application(app, in_hand, mode), host=settings.host, port=settings.port) as port:
         app.liveness.port = port
         log.info("started", extra={"action": "start", "port": port, "durability": mode})

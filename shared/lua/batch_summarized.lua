@@ -3,7 +3,8 @@
 -- KEYS: job batches gates batches.summarized pages.analyzed.dead
 -- INCLUDE: base job owner release
 -- A: job run id batch rev blob failed usage worker attempts; A.bury: the failure is a dead letter, and only the owner's
--- Answers 'recorded', 'duplicate', 'stale' (another rev), 'not_owner' or 'gone'. Safe to repeat.
+-- Answers 'recorded', 'duplicate', 'stale' (another rev), 'not_owner' or 'gone' (the job has ended; or the server has
+-- lost its last second, and with it pages that this summary rests on). Safe to repeat.
 
 if not is_live(A.run) then
   drop('pages.analyzed', A.id)
@@ -12,6 +13,12 @@ end
 if A.rev ~= (tonumber(redis.call('HGET', K.batches, 'rev:' .. A.batch)) or 1) then
   drop('pages.analyzed', A.id)
   return 'stale'
+end
+local job = redis.call('HMGET', K.job, 'batch_size', 'pages')
+local size, pages = tonumber(job[1]), tonumber(job[2])
+if (tonumber(redis.call('HGET', K.batches, 'ended:' .. A.batch)) or 0) < math.min(size, pages - A.batch * size) then
+  drop('pages.analyzed', A.id)
+  return 'gone'
 end
 if A.bury and not owns('pages.analyzed', A.id, A.worker) then return 'not_owner' end
 local answer = 'duplicate'

@@ -4,16 +4,21 @@
 -- KEYS: job batches.summarized.dead doc.summarized
 -- INCLUDE: base job owner release retire forget end_job
 -- A: job run id rev blob failed usage worker attempts; A.bury: the failure is a dead letter, and only the owner's
--- Answers the job's status, or 'duplicate', 'stale', 'not_owner', 'gone'. Safe to repeat.
+-- Answers the job's status, or 'duplicate', 'stale', 'not_owner', 'gone' (the job has ended; or the server has lost its
+-- last second, and with it batches that this summary rests on). Safe to repeat.
 
 if not is_live(A.run) then
   drop('batches.summarized', A.id)
   return 'gone'
 end
-local job = redis.call('HMGET', K.job, 'rev', 'done', 'failed', 'batches_failed')
+local job = redis.call('HMGET', K.job, 'rev', 'done', 'failed', 'batches_failed', 'batches_done', 'batches')
 if A.rev ~= tonumber(job[1]) then
   drop('batches.summarized', A.id)
   return 'stale'
+end
+if (tonumber(job[4]) or 0) + (tonumber(job[5]) or 0) ~= tonumber(job[6]) then
+  drop('batches.summarized', A.id)
+  return 'gone'
 end
 if A.bury then
   if not owns('batches.summarized', A.id, A.worker) then return 'not_owner' end

@@ -1,9 +1,10 @@
 #!lua flags=allow-oom
 -- A page was read. The first success wins, from whichever round and worker.
--- KEYS: job read gaps batches gates
+-- KEYS: job read gaps rendered batches gates
 -- INCLUDE: base job release end_page
 -- A: job run id unit ordinal page round record(JSON) usage cached (nil: not told, which is no)
--- Answers 'recorded', 'duplicate', 'late' (a gap that its batch's summary has already told) or 'gone'. Safe to repeat.
+-- Answers 'recorded', 'duplicate', 'late' (a gap that its batch's summary has already told) or 'gone' (the job has ended;
+-- or the server has lost its last second, and with it that this page is ready: it will be again). Safe to repeat.
 
 local function take_out()
   local current = redis.call('HGET', K.at, A.unit)
@@ -16,7 +17,7 @@ local function take_out()
   redis.call('HDEL', K['pages.requested.bodies'], A.unit)
 end
 
-if not is_live(A.run) then
+if not is_live(A.run) or redis.call('HEXISTS', K.rendered, A.ordinal) == 0 then
   drop_page(A.unit, A.id)
   return 'gone'
 end

@@ -1,14 +1,15 @@
 #!lua flags=allow-oom
 -- Some pages of a batch are ready, blank, or can't be made: each joins the fair queue, or ends at once.
--- KEYS: job read gaps rendered batches batches.requested.dead
+-- KEYS: job read gaps rendered batches gates batches.requested.dead
 -- INCLUDE: base job owner release end_page enqueue
 -- A: job run id batch worker pages [{ordinal page image text blank failed}] last attempts
 -- A.fail_rest: a reason; all pages of the batch that are not rendered yet end as gaps with it.
--- Answers 'recorded', 'gone', 'not_owner' (a failure was not taken) or 'unfinished' (the last report leaves pages out).
+-- Answers 'recorded', 'gone' (the job has ended; or the server has lost its last second, and with it the plan),
+-- 'not_owner' (a failure was not taken) or 'unfinished' (the last report leaves pages out).
 -- Safe to repeat: a page is queued once, whoever rendered it. Only the owner of the entry makes a gap: a zombie's error
 -- must not beat a live success. The entry leaves its stream when all pages of its batch are known.
 
-if not is_live(A.run) then
+if not is_live(A.run) or redis.call('HEXISTS', K.gates, 'plan') == 0 then
   drop('batches.requested', A.id)
   return 'gone'
 end

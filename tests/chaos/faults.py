@@ -34,7 +34,7 @@ class Faults:
             "reset": redis.reset,
             "lost_replies": redis.lost_replies,
             "redis_kill": redis.kill,
-            "redis_loses_a_second": redis.kill,
+            "redis_loses_a_second": redis.lose_a_second,
             "group_lost": redis.lose_group,
             "script_flush": redis.flush_scripts,
             "redis_oom": redis.fill,

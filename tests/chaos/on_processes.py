@@ -28,7 +28,6 @@ class OnProcesses:
         """`previous`: where the files of the release before this one lie, if they are to be had."""
         self._scene = scene
         self._previous = previous
-        self._rolling = asyncio.Lock()
         self._full = 0
 
     async def kill(self, fault: Fault) -> None:
@@ -71,7 +70,7 @@ class OnProcesses:
         """Replace half of the processes by those of the previous release, one by one, and then by ours again."""
         if self._previous is None:
             raise NotPossible("this copy of the project lacks the commit of the previous release")
-        async with self._rolling:
+        async with self._scene.mixed:
             parts = self._scene.fleet.parts
             half = [part for part in parts if (int(part.name.rpartition("-")[2]) + fault.choice) % 2]
             self._scene.note(fault, f"{', '.join(part.name for part in half)}; back after {fault.lasts_s} s")

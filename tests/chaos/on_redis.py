@@ -47,21 +47,29 @@ class OnRedis:
 
     async def kill(self, fault: Fault) -> None:
         async with self._server:
-            scene, loses = self._scene, fault.kind == "redis_loses_a_second"
-            risk = await scene.in_flight()
-            calls = await scene.model.calls() if loses else []
-            await scene.store.kill()
-            what, since = f"away for {fault.lasts_s} s", 0.0
-            if loses:
-                since, lost = scene.store.lose(LOST_S)
-                what += f", {lost:,} bytes lost"
-                risk += _answered_since(calls, time.time() - (time.monotonic() - since))
-            done = scene.note(fault, what, risk)
-            await asyncio.sleep(fault.lasts_s)
-            await scene.store.start()
-            if loses:
-                scene.load.forget_since(since)
-            done.at = time.monotonic()
+            await self._kill(fault, loses=False)
+
+    async def lose_a_second(self, fault: Fault) -> None:
+        """Not beside processes of the previous release: they bring results that rest on what is lost."""
+        async with self._scene.mixed, self._server:
+            await self._kill(fault, loses=True)
+
+    async def _kill(self, fault: Fault, *, loses: bool) -> None:
+        scene = self._scene
+        risk = await scene.in_flight()
+        calls = await scene.model.calls() if loses else []
+        await scene.store.kill()
+        what, since = f"away for {fault.lasts_s} s", 0.0
+        if loses:
+            since, lost = scene.store.lose(LOST_S)
+            what += f", {lost:,} bytes lost"
+            risk += _answered_since(calls, time.time() - (time.monotonic() - since))
+        done = scene.note(fault, what, risk)
+        await asyncio.sleep(fault.lasts_s)
+        await scene.store.start()
+        if loses:
+            scene.load.forget_since(since)
+        done.at = time.monotonic()
 
     async def lose_group(self, fault: Fault) -> None:
         scene, fact = self._scene, FACTS[fault.choice % len(FACTS)]

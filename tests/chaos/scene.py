@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 
@@ -42,6 +43,8 @@ class Scene:
         self.redis = redis
         self.scale = scale
         self.done: list[Done] = []
+        self.mixed = asyncio.Lock()
+        """Held while processes of the previous release run, and by what they are known not to survive."""
 
     def note(self, fault: Fault, what: str, at_risk: int = 0) -> Done:
         done = Done(kind=fault.kind, at=time.monotonic(), what=what, at_risk=at_risk)
