@@ -4,8 +4,8 @@ Promises
 1. The whole pending list is looked at, by cursor: live entries at its head hide nothing behind them.
 2. An entry that a live owner does not know of (the reply of its read was lost) is found like any other.
 3. A crash is counted only against what may have caused it: where the owner gives no sign of life any more, where the
-   server has not just started and this worker was not away itself, and, where the owner had marked suspects, against
-   those alone.
+   server has not just started, and, where the owner had marked suspects, against those alone. Who has just started, or
+   was away itself, can't tell the dead from the others: it leaves what they hold until it can.
 """
 
 from __future__ import annotations
@@ -47,8 +47,7 @@ async def find(redis: Redis, fact: type[Fact], *, idle_ms: int, steady_s: float)
     while True:
         rows: Any = await redis.xpending_range(fact.stream, fact.group, min=start, max="+", count=PAGE, idle=idle_ms)
         if rows and settled is None:
-            up_s = (await redis.info("server"))["uptime_in_seconds"]
-            settled = up_s * 1000 >= SETTLING * idle_ms and steady_s * 1000 >= STEADY * idle_ms
+            settled = (await redis.info("server"))["uptime_in_seconds"] * 1000 >= SETTLING * idle_ms
         for row in rows:
             found: Any = await redis.xrange(fact.stream, row["message_id"], row["message_id"], count=1)
             if not found:
@@ -56,6 +55,8 @@ async def find(redis: Redis, fact: type[Fact], *, idle_ms: int, steady_s: float)
                 continue
             entry = Entry(id=row["message_id"], fact=fact.from_fields(found[0][1]))
             crashed = bool(settled) and await blamed(redis, row["consumer"], entry.fact.unit)
+            if crashed and steady_s * 1000 < STEADY * idle_ms:
+                continue  # left until it can be told: a crash that nobody counts would never bury what causes it
             yield Stale(entry, row["consumer"], crashed)
         if len(rows) < PAGE:
             return
