@@ -16,10 +16,12 @@ SLOTS = 4
 """PAGE_CONCURRENCY of each page worker."""
 VOICES = 2
 """TTS_CONCURRENCY of each narrator."""
+WORKERS = 2
 BATCHES = 2
 """Of a document: summarised side by side."""
-WORKERS = 2
-PAGES = 8
+BATCH_SIZE = 5
+"""More than the splitter reports at once."""
+PAGES = BATCHES * BATCH_SIZE
 LINGER_S = 1.2
 """How long a piece of work stays in hand for a renewal or the begin of a drain to meet it."""
 HESITATES_S = 3.0
@@ -31,7 +33,7 @@ IN_FLIGHT = {"page_worker": SLOTS + 1, "aggregator": BATCHES, "tts": VOICES}
 
 KEPT = frozenset({"after_keep", "before_record", "after_record"})
 """Points at which the answer to what is in hand will be found again."""
-ALONE = frozenset({"doc_summarized", "summary", "doc_speaking", "timeline", "doc_narrated"})
+ALONE = frozenset({"doc_summarized", "doc_speaking", "timeline", "doc_narrated"})
 """What is in hand when its process makes no call and has none to come that could be lost."""
 
 
@@ -84,49 +86,48 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
 
 MATRIX = """
 page_worker  mid_read              -                                  kill stop lose disconnect
-page_worker  after_claim           claimed                            kill stop cancel
+page_worker  after_claim           claimed                            kill
 page_worker  before_call           -                                  kill stop cancel disconnect withdraw
 page_worker  after_call            -                                  kill stop cancel disconnect withdraw
-page_worker  after_blob            read/                              kill stop cancel
+page_worker  after_blob            read/                              kill cancel
 page_worker  after_keep            -                                  kill stop cancel disconnect
 page_worker  before_record         page_analyzed                      kill stop cancel disconnect withdraw
 page_worker  after_record          page_analyzed                      kill stop cancel lose disconnect
 page_worker  mid_renewal           before_record:page_analyzed        kill stop lose disconnect
 page_worker  mid_drain             before_record:page_analyzed        kill stop disconnect
 splitter     mid_read              -                                  kill lose
-splitter     before_record         plan                               kill cancel withdraw
+splitter     before_record         plan                               kill withdraw
 splitter     after_record          plan                               kill lose
-splitter     after_blob            pages/                             kill stop
+splitter     after_blob            pages/                             kill
 splitter     before_record         pages_rendered_last                kill cancel disconnect
 splitter     after_record          pages_rendered_more                kill stop lose
-splitter     after_record          pages_rendered_last                kill lose
+splitter     after_record          pages_rendered_last                lose
 splitter     mid_renewal           before_record:pages_rendered_last  kill stop lose
 splitter     mid_drain             before_record:pages_rendered_last  kill stop
 aggregator   mid_read              -                                  lose
-aggregator   after_record          noted                              kill lose
+aggregator   after_record          noted                              lose
 aggregator   before_batch_summary  -                                  kill stop cancel
 aggregator   after_call            chat                               kill stop cancel withdraw
-aggregator   after_keep            -                                  kill cancel
+aggregator   after_keep            -                                  kill
 aggregator   after_blob            batches/                           kill
 aggregator   before_record         batch_summarized                   kill lose
 aggregator   after_record          batch_summarized                   stop lose
-aggregator   before_summary        -                                  kill stop withdraw
-aggregator   after_blob            summary                            kill
+aggregator   before_summary        -                                  kill withdraw
 aggregator   before_record         doc_summarized                     kill stop disconnect withdraw
 aggregator   after_record          doc_summarized                     kill lose
 aggregator   mid_renewal           before_record:batch_summarized     kill stop
-aggregator   mid_drain             before_record:batch_summarized     kill stop
+aggregator   mid_drain             before_record:batch_summarized     kill
 tts          mid_read              -                                  lose
-tts          after_record          doc_speaking                       kill lose
+tts          after_record          doc_speaking                       lose
 tts          after_call            speech                             kill stop cancel disconnect withdraw
 tts          after_blob            speech/                            kill cancel
 tts          after_blob            timeline                           kill
-tts          before_record         doc_narrated                       kill stop disconnect
+tts          before_record         doc_narrated                       kill disconnect
 tts          after_record          doc_narrated                       kill lose
 tts          mid_renewal           after_call:speech                  kill stop
 tts          mid_renewal           before_record:doc_narrated         stop lose
 tts          mid_drain             after_call:speech                  kill stop disconnect
-gateway      after_blob            uploads/                           kill stop
+gateway      after_blob            uploads/                           kill
 gateway      before_submit         -                                  kill disconnect
 gateway      after_submit          -                                  kill stop lose
 keeper       mid_round             -                                  kill stop disconnect

@@ -17,7 +17,7 @@ import pytest_asyncio
 from tests import pages
 from tests.faults import cases
 from tests.faults import fleet as faulty
-from tests.faults.cases import KEPT, MATRIX, PAGES, QUICK, Case
+from tests.faults.cases import BATCH_SIZE, KEPT, MATRIX, PAGES, QUICK, Case
 from tests.faults.conftest import LATENCY_S, LEASE_S
 from tests.faults.fleet import Fleet
 from tests.faults.verdict import Asked
@@ -72,8 +72,9 @@ async def _submitted(fleet: Fleet, case: Case) -> Asked:
     """A document that no other case has, as a PDF where its page images are to be made."""
     seed = zlib.crc32(str(case).encode())
     if (case.service, case.point) == ("splitter", "after_blob"):
-        return await fleet.submit_pdf(pages.pdf(PAGES, seed=seed), PAGES)
-    return await fleet.submit([pages.page_image(number, seed=seed) for number in range(1, PAGES + 1)])
+        return await fleet.submit_pdf(pages.pdf(PAGES, seed=seed), PAGES, batch_size=BATCH_SIZE)
+    images = [pages.page_image(number, seed=seed) for number in range(1, PAGES + 1)]
+    return await fleet.submit(images, batch_size=BATCH_SIZE)
 
 
 @pytest.mark.parametrize("case", QUICK_CASES, ids=str)
@@ -83,13 +84,15 @@ async def test_every_page_ends_once_whatever_is_met_where(matrix: Fleet, case: C
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", SLOW_CASES, ids=str)
-async def test_every_page_ends_once_whatever_is_met_wherever(matrix: Fleet, case: Case) -> None:
+async def test_every_page_ends_once_whatever_is_met_anywhere_else(matrix: Fleet, case: Case) -> None:
     await suffered(matrix, case, lease_s=LEASE_S)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-async def test_a_worker_that_sleeps_for_45_seconds_of_a_lease_of_30_reads_no_page_twice(tmp_path: Path) -> None:
+async def test_a_worker_that_sleeps_for_45_seconds_of_a_lease_of_30_costs_only_what_it_had_in_flight(
+    tmp_path: Path,
+) -> None:
     counts = {"gateway": 1, "splitter": 1, "page_worker": 2, "aggregator": 1, "tts": 1, "keeper": 1}
     case = Case(service="page_worker", point="after_call", fault="stop")
     async with faulty.started(tmp_path, counts=counts, page_concurrency=cases.SLOTS, tts_concurrency=2) as (fleet, _):
