@@ -116,8 +116,10 @@ async def uploading(fleet: Fleet) -> AsyncIterator[asyncio.Task[Asked]]:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 async def test_a_rolling_deploy_of_a_busy_fleet_costs_no_page_and_no_call(tmp_path: Path) -> None:
-    settings = {"lease_s": 6, "grace_s": 30, "page_concurrency": 8, "tts_concurrency": 2}
-    async with faulty.started(tmp_path, **settings) as (fleet, _), contextlib.AsyncExitStack() as stack:
+    async with contextlib.AsyncExitStack() as stack:
+        fleet, _ = await stack.enter_async_context(
+            faulty.started(tmp_path, lease_s=6, grace_s=30, page_concurrency=8, tts_concurrency=2)
+        )
         fleet.model.behave(Behaviour(latency_s=0.4))
         readers = Readers(fleet)
         reading = asyncio.create_task(readers.submit())

@@ -8,7 +8,7 @@ import signal
 
 import pytest
 
-from shared.events import BatchRequested, Fact, PageRequested
+from shared.events import BatchRequested, DocSummarized, Fact, PageAnalyzed, PageRequested
 from tests.conftest import eventually
 from tests.fleets import MORTAL_GRACE_S, MORTAL_SLOTS, PROJECT, Fleet
 from tests.standin.behaviour import Behaviour, Rule
@@ -42,9 +42,9 @@ async def drained(fleet: Fleet, pid: int, *, within_s: float) -> None:
     assert before.name not in fleet.said().removeprefix(told), "`up` tells of every other exit code"
 
 
-def said(fleet: Fleet, action: str) -> int:
-    """How often page workers have said this so far."""
-    return sum((line.service, line.action) == ("page_worker", action) for line in fleet.log())
+def said(fleet: Fleet, action: str, *, by: str = "page_worker") -> int:
+    """How often processes of a service have said this so far."""
+    return sum((line.service, line.action) == (by, action) for line in fleet.log())
 
 
 async def assert_complete(fleet: Fleet, job: str, *, calls: int) -> None:
@@ -85,21 +85,41 @@ async def test_what_is_not_finished_within_the_grace_is_given_back_at_once(morta
     assert said(mortal, "reclaimed") == reclaimed, "nobody had to wait for a lease to run out"
 
 
-async def test_a_second_signal_ends_a_worker_at_once(mortal: Fleet) -> None:
-    mortal.model.behave(Behaviour(rules=[Rule(does="hang")]))
-    job = await mortal.api.pages(60, seed=23)
-    pid = await holder(mortal, PageRequested)
+@pytest.mark.parametrize(
+    ("service", "fact", "schema"),
+    [
+        ("page_worker", PageRequested, "page_analysis"),
+        pytest.param("aggregator", PageAnalyzed, "batch_summary", marks=pytest.mark.slow),
+        pytest.param("tts", DocSummarized, "speech", marks=pytest.mark.slow),
+    ],
+)
+async def test_a_second_signal_ends_a_service_at_once(
+    mortal: Fleet, service: str, fact: type[Fact], schema: str
+) -> None:
+    mortal.model.behave(Behaviour(rules=[Rule(schema=schema, does="hang")]))
+    job = await mortal.api.pages(3, seed=23, narrate=True)
+
+    async def hanging() -> bool:
+        return any(call.did == "hang" for call in [*mortal.model.calls, *mortal.model.spoken])
+
+    await eventually(hanging)
+    pid = await holder(mortal, fact)
     name = mortal.named(pid).name
-    stops = said(mortal, "stop")
+    stops = said(mortal, "stop", by=service)
     os.kill(pid, signal.SIGTERM)
 
     async def one_more() -> bool:
-        return said(mortal, "stop") > stops
+        return said(mortal, "stop", by=service) > stops
 
     await eventually(one_more, within_s=2)
+    mortal.model.behave(Behaviour())
     os.kill(pid, signal.SIGTERM)
     await mortal.without(pid, within_s=1)
-    assert f"{name} ended with exit code 1; starting it again" in mortal.said()
+
+    async def told() -> bool:
+        return f"{name} ended with exit code 1; starting it again" in mortal.said()
+
+    await eventually(told, within_s=2)
     await mortal.api.cancel(job)
 
 
