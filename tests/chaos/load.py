@@ -145,8 +145,7 @@ class Load:
                     gateway.url + path, data=io.BytesIO(body), headers=headers, timeout=timeout
                 ) as answer:
                     status, text = answer.status, await answer.text()
-            told = "" if status in (0, 202) else text.replace(document.id, "…")
-            self.answers[f"{status or 'none'} {told}".strip()] += 1
+            self.answers[f"{status or 'none'} {_detail(text, document)}".strip()] += 1
             if status == 202:
                 self._store.promise()
                 return
@@ -171,7 +170,7 @@ class Load:
         """Look at its status until it has ended, and once in a while after that, until the load is over."""
         while not (self._over and document.ended):
             await asyncio.sleep(EVERY_S * self._chance.uniform(0.7, 1.3) * (5 if document.ended else 1))
-            began, epoch, status = time.monotonic(), self._epoch, 0
+            epoch, status = self._epoch, 0
             answer: Any = None
             gateway = self._chance.choice(self._gateways)
             with suppress(aiohttp.ClientError, TimeoutError, OSError, msgspec.MsgspecError):
@@ -183,7 +182,7 @@ class Load:
             if status != 200:
                 self._odd(document, gateway, "status", status, str(answer))
                 continue
-            self._see(document, began, answer)
+            self._see(document, time.monotonic(), answer)
             if document.ended and document.retried and not self._over and answer["status"] in ("partial", "failed"):
                 document.retried = False
                 await self.replay(document)
@@ -232,6 +231,13 @@ class Load:
             job = await Jobs(self._redis).get(f"local/{document.id}")
             told.append(f"{document.id}: {document.pages} pages: {job}")
         return told
+
+
+def _detail(text: str, document: Document) -> str:
+    """What a problem says, without what is this document's alone."""
+    with suppress(msgspec.MsgspecError):
+        return str(msgspec.json.decode(text).get("detail", "")).replace(document.id, "…")
+    return text
 
 
 @asynccontextmanager
