@@ -31,8 +31,9 @@ COMMANDS = """
 ping|time|scan 0 COUNT 1|set KEY 1 PX 60000|get KEY|mget KEY|del KEY.gone|type KEY|exists KEY|pttl KEY
 expire KEY 60|pexpire KEY 60000|pexpireat KEY.gone 1|persist KEY.gone|eval return 0|evalsha no 0
 hset KEY f 1|hsetnx KEY f 1|hincrby KEY f 1|hincrbyfloat KEY f 1|hget KEY f|hmget KEY f|hgetall KEY|hkeys KEY|hlen KEY
-hexists KEY f|hdel KEY f|zadd KEY 1 m|zincrby KEY 1 m|zrem KEY m|zcard KEY|zcount KEY 0 0|zscore KEY m|zmscore KEY m
-zrange KEY 0 0|zrangebyscore KEY 0 0|zremrangebyscore KEY 0 0|sadd KEY m|srem KEY m|smembers KEY|sismember KEY m
+hexists KEY f|hdel KEY f|hscan KEY 0|zadd KEY 1 m|zincrby KEY 1 m|zrem KEY m|zcard KEY|zcount KEY 0 0|zscore KEY m
+zmscore KEY m|zrange KEY 0 0|zrangebyscore KEY 0 0|zremrangebyscore KEY 0 0
+sadd KEY m|srem KEY m|smembers KEY|sismember KEY m
 xadd KEY * f 1|xlen KEY|xrange KEY - +|xrevrange KEY + -|xread STREAMS KEY 0|xreadgroup GROUP g c STREAMS KEY >
 xpending KEY g|xclaim KEY g c 0 1-1|xautoclaim KEY g c 0 0|xack KEY g 1-1|xdel KEY 1-1|xinfo CONSUMERS KEY g
 xgroup CREATE KEY g 0|xgroup DELCONSUMER KEY g c

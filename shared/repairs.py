@@ -50,6 +50,11 @@ class Repairs:
                     back[what] = back.get(what, 0) + number
         return back
 
+    async def forget_page(self, ref: str, unit: str) -> int:
+        """Remove the name of a page whose job has ended and whose entry is gone. Answers 1 where there was one."""
+        gone: int = await self._call("forget_page", ref, unit=unit)
+        return gone
+
     async def retry_pages(
         self, job: Job, *, ordinals: Sequence[int] = (), batches: Sequence[int] = (), summary: bool = False
     ) -> Retried:

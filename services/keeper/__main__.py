@@ -41,6 +41,7 @@ async def main(app: App[KeeperSettings]) -> None:
         group.create_task(every(5, lambda: rounds.measure(app.redis), app.stop), name="measure")
         group.create_task(every(5, tell, app.stop), name="tell")
         group.create_task(every(30, lambda: rounds.clear_away(app.redis, app.ledger), app.stop), name="clear_away")
+        group.create_task(every(30, lambda: rounds.forget_pages(app.redis), app.stop), name="forget_pages")
         group.create_task(every(60, reconciler.round, app.stop), name="reconcile")
         group.create_task(every(10, forgetter.expired, app.stop), name="expired")
         group.create_task(every(30, forgetter.look_through, app.stop), name="look_through")

@@ -72,6 +72,21 @@ async def clear_away(redis: Redis, ledger: Ledger) -> int:
     return cleared
 
 
+async def forget_pages(redis: Redis) -> int:
+    """Remove the names of pages whose jobs have ended and whose entries are gone. Answers how many there were."""
+    repairs, cursor, forgotten = Repairs(redis), 0, 0
+    while True:
+        names: Any
+        cursor, names = await redis.hscan(keys.PAGES_AT, cursor, count=500)
+        jobs = [unit.rpartition(":")[0] for unit in names]
+        opened: Any = await redis.zmscore(keys.ACTIVE, jobs) if jobs else []
+        for unit, ref, since in zip(names, jobs, opened, strict=True):
+            if since is None:
+                forgotten += await repairs.forget_page(ref, unit)
+        if not cursor:
+            return forgotten
+
+
 class Reconciler:
     """Looks after open jobs, some each round, the oldest first, and begins again when all were seen."""
 

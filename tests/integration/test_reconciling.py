@@ -221,6 +221,18 @@ async def test_a_job_that_is_gone_is_looked_after_no_more(app: App[Settings]) ->
     assert await app.redis.zcard(keys.ACTIVE) == 0
 
 
+async def test_the_name_of_a_page_goes_when_its_job_has_ended_and_its_entry_is_gone(app: App[Settings]) -> None:
+    await apps.ready_pages(app, pages=2)
+    name, other = await apps.take(app.redis, PageRequested, app.worker)
+    names = dict(await app.redis.hgetall(keys.PAGES_AT))
+    await app.ledger.cancel(JOB)
+    await app.redis.hset(keys.PAGES_AT, mapping=names)  # as a release did whose zombies put them back
+    await apps.ready_pages(app, "local/open", pages=1)
+    assert await rounds.forget_pages(app.redis) == len({name.fact.unit, other.fact.unit})
+    assert list(await app.redis.hkeys(keys.PAGES_AT)) == ["local/open:0"]
+    assert await rounds.forget_pages(app.redis) == 0
+
+
 async def _render_all(app: App[Settings]) -> None:
     job = await the_job(app)
     while batches := await apps.take(app.redis, BatchRequested, app.worker):
