@@ -14,8 +14,8 @@ from redis.asyncio import Redis
 
 from shared.events import FACTS
 from shared.keys import dead
+from tests.chaos.document import Document
 from tests.chaos.fleet import Fleet
-from tests.chaos.load import Document
 from tests.chaos.observer import memory_mb
 from tests.chaos.scale import Scale
 from tests.faults.verdict import verdict

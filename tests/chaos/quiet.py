@@ -10,7 +10,7 @@ from redis.exceptions import RedisError
 
 from shared.jobs import Jobs
 from shared.records import Job
-from tests.chaos.load import Document
+from tests.chaos.document import Document
 from tests.chaos.scene import Scene
 from tests.faults.verdict import leftovers
 
