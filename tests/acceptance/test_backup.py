@@ -75,15 +75,19 @@ async def up(data: Path, model_url: str) -> AsyncIterator[tuple[Client, asyncio.
             stderr=log,
             start_new_session=True,
         )
+    servers_pid = 0
     try:
         assert process.stdout is not None
         line = await asyncio.wait_for(process.stdout.readline(), READY_S)
         assert line.startswith(b"ready: "), (data.parent / f"{data.name}.log").read_text()[-2000:]
         running = Folder(data).running()
         assert running is not None
+        servers_pid = next(process.pid for process in running.processes if process.service == "redis")
         async with aiohttp.ClientSession(running.api_url) as session:
             yield Client(session), process
     finally:
+        if process.returncode is None and servers_pid:
+            os.kill(servers_pid, signal.SIGKILL)  # it writes its title over its environment, so `members` misses it
         await killed(data)
         await process.wait()
 
