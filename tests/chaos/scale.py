@@ -9,8 +9,6 @@ LATENCY_S = (0.2, 0.8)
 """Of the model when it is well."""
 CALL_S = 10
 """LLM_TIMEOUT_S and TTS_TIMEOUT_S: a hanging model is noticed within a storm."""
-
-
 GRACE_S = 5
 """Below the slowest calls, so that a drain now and then has to give back what it holds."""
 
