@@ -44,7 +44,7 @@ async def main(app: App[KeeperSettings]) -> None:
         group.create_task(every(30, lambda: rounds.forget_pages(app.redis), app.stop), name="forget_pages")
         group.create_task(every(60, reconciler.round, app.stop), name="reconcile")
         group.create_task(every(10, forgetter.expired, app.stop), name="expired")
-        group.create_task(every(30, forgetter.look_through, app.stop), name="look_through")
+        group.create_task(every(5, forgetter.look_through, app.stop), name="look_through")
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 JOBS_A_ROUND = 100
 BLOBS_A_ROUND = 5000
-KEYS_A_ROUND = 1000
+KEYS_A_ROUND = 2000  # most of what it looks at is of the cache
 UPLOADS_A_PASS = 200
 LATER_MS = 3_600_000
 """When a job is looked at again that should have expired and has not."""
