@@ -51,10 +51,10 @@ class OnProcesses:
         workers = self._scene.fleet.of("page_worker")
         part = workers[fault.choice % len(workers)]
         off_s = CLOCK_S if fault.choice % 2 else -CLOCK_S
-        part.clock.write_bytes(struct.pack("d", off_s))
+        _set_clock(part, off_s)
         self._scene.note(fault, f"{part.name} by {off_s:+.0f} s for {fault.lasts_s} s")
         await asyncio.sleep(fault.lasts_s)
-        part.clock.write_bytes(bytes(8))
+        _set_clock(part, 0)
 
     async def disk_full(self, fault: Fault) -> None:
         """No process can write to a file: the kernel refuses it as on a full disk, but with EFBIG instead of ENOSPC."""
@@ -100,3 +100,9 @@ class OnProcesses:
             with suppress(ProcessLookupError):
                 if part.pid is not None:
                     resource.prlimit(part.pid, resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+
+
+def _set_clock(part: Part, off_s: float) -> None:
+    """Written in place: its process has the file mapped, and would not survive that it is empty for a moment."""
+    with part.clock.open("r+b") as file:
+        file.write(struct.pack("d", off_s))

@@ -54,9 +54,7 @@ def markdown(run: Run) -> str:
         ),
         _missing(run),
         _table("What it was given", ["", ""], _load(run)),
-        _table(
-            "Rare paths that were taken", ["path", "times seen"], [[words, f"{n:,}"] for words, n in run.paths.items()]
-        ),
+        _table("Rare paths that were taken", ["path", "times seen"], _paths(run)),
         _table("What it cost", ["", ""], _cost(run)),
         _table("Memory", ["process", "MB before", "MB after"], _memory(run)),
         _list("Broken promises", run.wrong),
@@ -80,6 +78,10 @@ def _missing(run: Run) -> str:
     never = [kind.replace("_", " ") for kind in KINDS if not happened[kind]]
     lines = [f"Not in this run: {', '.join(never)}.\n"] if never else []
     return "\n".join(lines + [f"Not possible: {why}\n" for why in run.impossible])
+
+
+def _paths(run: Run) -> list[list[str]]:
+    return [[words, f"{times:,}" if times else "not seen"] for words, times in run.paths.items()]
 
 
 def _load(run: Run) -> list[list[str]]:

@@ -9,6 +9,8 @@ LATENCY_S = (0.2, 0.8)
 """Of the model when it is well."""
 CALL_S = 10
 """LLM_TIMEOUT_S and TTS_TIMEOUT_S: a hanging model is noticed within a storm."""
+GRACE_S = 5
+"""Below the slowest calls, so that a drain now and then has to give back what it holds."""
 
 
 class Scale(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,7 +40,7 @@ class Scale(msgspec.Struct, frozen=True, kw_only=True):
             "LLM_RPM": str(self.rpm),
             "LLM_TIMEOUT_S": str(CALL_S),
             "TTS_TIMEOUT_S": str(CALL_S),
-            "GRACE_S": str(2 * CALL_S),
+            "GRACE_S": str(GRACE_S),
             "LEASE_S": str(self.lease_s),
             "PAGE_CONCURRENCY": str(self.slots),
         }
