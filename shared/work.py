@@ -65,6 +65,7 @@ class Work:
         except asyncio.CancelledError:
             match held.why:
                 case "stop":
+                    log.info("given back: there is no more time for it", extra={"action": "given_back"})
                     await ledger.give_back(entry, usage=purse.spent)
                     return "given_back"
                 case "cancelled":

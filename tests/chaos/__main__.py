@@ -26,7 +26,8 @@ def main() -> int:
         sys.stderr.write("chaos: processes are limited and measured through Linux' kernel, so it runs there only\n")
         return 2
     logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stdout)
-    command = f"make chaos SECONDS={options.seconds} SEED={options.seed}" + (" ARGS=--small" if options.small else "")
+    chosen = " ".join(["--small"] * options.small + [f"--only {kind}" for kind in options.only or ()])
+    command = f"make chaos SECONDS={options.seconds} SEED={options.seed}" + (f" ARGS='{chosen}'" if chosen else "")
     say(f"seed {options.seed}; to repeat: {command}")
     run = Run(seed=options.seed, seconds=options.seconds, command=command)
     scale, kinds = SMALL if options.small else FULL, options.only or schedule.KINDS

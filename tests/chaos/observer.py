@@ -26,7 +26,7 @@ PATHS = {
     "an outcome or a failure came too late": ("metric", "gone"),
     "an entry waited for another try, out of the stream": ("log", "defer"),
     "an entry was given up": ("log", "fail"),
-    "an entry was given back at a shutdown": ("metric", "given_back"),
+    "an entry was given back at a shutdown": ("log", "given_back"),
     "a lease was lost": ("log", "lease_lost"),
     "a lease was not renewed": ("log", "renew_failed"),
     "an outcome was recorded again because its reply was lost": ("log", "record_repeat"),
