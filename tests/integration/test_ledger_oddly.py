@@ -150,3 +150,13 @@ async def test_a_page_of_a_job_that_is_gone_leaves_no_name_behind(app: App[Setti
     await app.redis.delete(keys.job(JOB))
     await app.ledger.record(entry, outcome)
     assert await app.redis.exists(keys.PAGES_AT) == 0
+
+
+async def test_a_deferred_page_of_an_earlier_run_does_not_stand_for_this_runs_page(app: App[Settings]) -> None:
+    await apps.ready_pages(app, pages=1)
+    (old,) = await apps.take(app.redis, PageRequested, app.worker)
+    await app.ledger.defer(old, delay_s=60)
+    await app.redis.delete(keys.job(JOB))
+    await apps.ready_pages(app, pages=1)
+    assert await app.redis.zcard(keys.deferred(PageRequested.stream)) == 0
+    assert await read_all(app) == 1

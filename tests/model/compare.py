@@ -25,6 +25,7 @@ def _of_fleet(state: State, seen: Seen) -> Iterator[tuple[str, object, object]]:
         yield f"the bodies of {stream}", state.bodies[stream], seen.bodies[stream]
     yield "the garbage", state.garbage, set().union(*seen.garbage.values())
     yield "the queue", state.queue, set(seen.queue)
+    yield "the pages' entries by name", state.named, seen.at
     yield "what is to be rendered", state.rings, seen.rings
 
 

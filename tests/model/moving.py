@@ -48,6 +48,8 @@ def _new(state: State, after: Seen) -> list[Fact]:
         fresh = [(id_, entry.fact) for id_, entry in after.streams[stream].items() if id_ not in held]
         for id_, fact in fresh:
             held[id_] = Held(fact)
+            if isinstance(fact, PageRequested):
+                state.named[fact.unit] = id_
         born = [fact for fact in state.born if fact.stream == stream]
         missing = Counter(born) - Counter(fact for _, fact in fresh)
         assert not missing, f"{stream}: never told: {list(missing)}"

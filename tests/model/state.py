@@ -94,6 +94,8 @@ class State:
     """What is deferred, and of pages also what is queued, by unit."""
     queue: set[str] = field(default_factory=set)
     """Units of pages that are ready."""
+    named: dict[str, str] = field(default_factory=dict)
+    """Unit -> id of the page's entry that came into the stream last, while it is there."""
     rings: dict[str, Ring] = field(default_factory=dict)
     crashes: dict[str, dict[str, set[str]]] = field(default_factory=dict)
     """job -> unit -> workers that died with it."""

@@ -32,6 +32,8 @@ class Steps:
 
     def _drop(self, entry: Entry) -> None:
         self.state.streams[entry.fact.stream].pop(entry.id, None)
+        if self.state.named.get(entry.fact.unit) == entry.id:
+            del self.state.named[entry.fact.unit]
 
     def _bury(self, entry: Entry) -> None:
         self.state.dead[entry.fact.stream] += 1
@@ -41,15 +43,13 @@ class Steps:
             job=job.ref, run=job.run, ordinal=ordinal, page=job.page(ordinal), round=round_, image=job.rendered[ordinal]
         )
         self.state.queue.add(fact.unit)
+        self.state.deferred[fact.stream].pop(fact.unit, None)  # an earlier run's
         self.state.bodies[PageRequested.stream][fact.unit] = fact
 
     def _forget_page(self, ref: str, ordinal: int) -> None:
         """It leaves stream, queue and deferred set, whoever holds it."""
         stream, unit = PageRequested.stream, f"{ref}:{ordinal}"
-        run = self.state.jobs[ref].run
-        held = self.state.streams[stream]
-        for id_ in [i for i, e in held.items() if (e.fact.unit, e.fact.run) == (unit, run)]:
-            del held[id_]
+        self.state.streams[stream].pop(self.state.named.pop(unit, ""), None)
         self.state.queue.discard(unit)
         self.state.deferred[stream].pop(unit, None)
         self.state.bodies[stream].pop(unit, None)

@@ -1,4 +1,4 @@
--- KEYS: job tags queue clock pages.requested.bodies
+-- KEYS: job tags queue clock pages.requested.bodies pages.requested.deferred
 -- A rendered page joins the fair queue, behind its job's other pages and by its job's weight.
 
 local EAGER, EAGER_WEIGHT = 10, 16 -- the first pages of a job: a short document need not wait behind a book
@@ -11,6 +11,7 @@ local function enqueue(page, weight, round)
   local tag = math.max(clock, mine) + 1 / (weight * (page.ordinal < EAGER and EAGER_WEIGHT or 1))
   redis.call('HSET', K.tags, A.job, tag)
   redis.call('ZADD', K.queue, tag, unit)
+  redis.call('ZREM', K['pages.requested.deferred'], unit) -- an earlier run's, which shares the body
   local fields = {'job', A.job, 'run', redis.call('HGET', K.job, 'run'), 'ordinal', page.ordinal, 'page', page.page}
   if round > 0 then
     fields[#fields + 1] = 'round'
